@@ -1,0 +1,1 @@
+"""What must be true, and the proof: catalogue, suites, transport, evidence, audit."""
