@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +20,9 @@ SOP = HERE / "sop.yml"
 
 Severity = Literal["tinggi", "sedang", "rendah"]
 Every = Literal["day", "week", "month"]
-Reference = Literal["cis_debian13", "cis_debian12", "anssi_bp028", "iso27001", "bssn_4_2021", "cis_v8"]
+Reference = Literal[
+    "cis_debian13", "cis_debian12", "anssi_bp028", "iso27001", "bssn_4_2021", "cis_v8"
+]
 StepId = Annotated[str, StringConstraints(pattern=r"^[A-D][1-9]$")]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$")]
 
@@ -126,10 +127,3 @@ def load(controls: Path = CONTROLS, sop: Path = SOP) -> Catalogue:
     if complaints:
         raise BadInput(complaints)
     return Catalogue(tuple(found.values()), the_sop)
-
-
-def step_order(step: str) -> tuple[str, int]:
-    """Sort key: A1 … D7 in the SOP's order."""
-    match = re.fullmatch(r"([A-D])(\d+)", step)
-    assert match, step
-    return match[1], int(match[2])

@@ -7,6 +7,7 @@ only grow. The manifest comes last: a run without one is *incomplete* and counts
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import json
 import os
 import secrets
@@ -16,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from compliance.verdict import State
 from inputs.errors import BadInput
@@ -32,8 +33,8 @@ class Verdict(Strict):
     host: str
     state: State
     message: str = ""
-    measured: dict[str, Any] = {}
-    commands: list[str] = []
+    measured: dict[str, Any] = Field(default_factory=dict)
+    commands: list[str] = Field(default_factory=list)
     at: str
     seconds: float
     test: str = ""
@@ -106,7 +107,9 @@ class Recorder:
         line = (_dumps(record.model_dump(mode="json")) + "\n").encode()
         written = os.write(self._files[name], line)
         if written != len(line):
-            raise OSError(28, f"only {written} of {len(line)} bytes fitted", str(self.folder / name))
+            raise OSError(
+                28, f"only {written} of {len(line)} bytes fitted", str(self.folder / name)
+            )
 
     def end(self, **info: Any) -> None:
         """Say how it ended and make all of it durable; the manifest (chain.seal) comes after."""
