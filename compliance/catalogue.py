@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -45,9 +45,9 @@ class Control(Strict):
     def family(self) -> str:
         return self.id.split("_", 1)[0]
 
-    def applies(self, groups: set[str]) -> bool:
+    def applies(self, groups: Collection[str]) -> bool:
         """Whether a host of these inventory groups is asked."""
-        return not groups.isdisjoint(self.applies_to)
+        return not set(groups).isdisjoint(self.applies_to)
 
 
 class Step(Strict):

@@ -107,9 +107,7 @@ class Recorder:
         line = (_dumps(record.model_dump(mode="json")) + "\n").encode()
         written = os.write(self._files[name], line)
         if written != len(line):
-            raise OSError(
-                28, f"only {written} of {len(line)} bytes fitted", str(self.folder / name)
-            )
+            raise OSError(errno.ENOSPC, "not all of the line fitted", str(self.folder / name))
 
     def end(self, **info: Any) -> None:
         """Say how it ended and make all of it durable; the manifest (chain.seal) comes after."""

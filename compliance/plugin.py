@@ -1,0 +1,339 @@
+"""The pytest plugin: a suite's tests become verdicts, host by host, side by side.
+
+A suite uses from here ``control`` (which control a test proves, and how to break it),
+``not_applicable`` and ``broken``, and the fixtures ``host`` (testinfra's), ``ask``, ``evidence``
+and ``public`` (the inventory's public variables).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from compliance import transport
+from compliance.catalogue import Catalogue
+from compliance.evidence import Answer, Verdict, now
+from compliance.inventory import Host
+from compliance.verdict import State
+
+# Each host has a process of its own; beyond this many the next ones wait for a free place.
+MOST_WORKERS = 50
+
+
+class NotApplicable(Exception):
+    """The host itself says that the control does not concern it."""
+
+
+class QuestionBroken(Exception):
+    """The question could not be judged: a tool is missing, or its answer makes no sense."""
+
+
+def control(control_id: str, *, sabotage: str) -> Callable[[Any], Any]:
+    """Mark a test as the proof of a control. ``sabotage`` is a line of shell that makes it untrue
+    on a lab host, using the functions of tests/lab/sabotage.sh; the role must heal it."""
+    return pytest.mark.control(control_id, sabotage=sabotage)
+
+
+def not_applicable(reason: str) -> NoReturn:
+    """The control does not concern this host, for a reason that was measured on it."""
+    raise NotApplicable(reason)
+
+
+def broken(reason: str) -> NoReturn:
+    """The question broke; nothing is known."""
+    raise QuestionBroken(reason)
+
+
+@dataclass
+class Evidence:
+    """What a test measured; goes into its verdict as it is, so plain data only."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def measured(self, name: str, value: Any) -> None:
+        self.values[name] = value
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Put a question that must be answerable: anything else than an expected exit is broken."""
+
+    host: Any
+
+    def __call__(self, command: str, *args: str, exits: tuple[int, ...] = (0,)) -> str:
+        done = self.host.run(command, *args)
+        if done.rc not in exits:
+            said = (done.stderr or done.stdout).strip().splitlines()
+            broken(f"`{command}` ended with {done.rc}: {said[-1] if said else 'no output'}")
+        return str(done.stdout)
+
+
+@dataclass(eq=False)  # pytest keeps its plugins by identity
+class Plugin:
+    """One audit's view of pytest: which hosts and controls, and who takes what comes out.
+
+    ``begin`` is called once the suites are known to be whole and before the first question;
+    ``take`` gets every Answer and Verdict, in this process; ``finished`` gets a HostResult when a
+    host is done.
+    """
+
+    catalogue: Catalogue
+    hosts: tuple[Host, ...]
+    selected: frozenset[str]
+    begin: Callable[[], None]
+    take: Callable[[Answer | Verdict], None]
+    finished: Callable[[HostResult], None]
+    sabotages: dict[str, str] = field(default_factory=dict)
+    tests: dict[str, str] = field(default_factory=dict)
+    collection_errors: list[str] = field(default_factory=list)
+    _send: Callable[[Any], None] = lambda _: None
+    _shell: transport.Shell | None = None
+    _evidence: Evidence = field(default_factory=Evidence)
+
+    # --- collection: one item for each (control, host) -------------------------------------
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.addinivalue_line("markers", "control(id, sabotage): the control a test proves")
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        mark = metafunc.definition.get_closest_marker("control")
+        if mark is None:
+            self._refuse(metafunc.definition.nodeid, "no @control: every test proves one")
+            return
+        name = mark.args[0]
+        if name not in self.catalogue.by_id:
+            self._refuse(metafunc.definition.nodeid, f"{name} is not in the catalogue")
+            return
+        if name in self.tests:
+            self._refuse(metafunc.definition.nodeid, f"{name} has a test already")
+            return
+        self.tests[name] = metafunc.definition.nodeid
+        self.sabotages[name] = mark.kwargs["sabotage"]
+        if "target" not in metafunc.fixturenames:
+            metafunc.fixturenames.append("target")
+        asked = self.catalogue.by_id[name]
+        concerned = [h for h in self.hosts if name in self.selected and asked.applies(h.groups)]
+        metafunc.parametrize("target", concerned, ids=[h.name for h in concerned], indirect=True)
+
+    def _refuse(self, node: str, why: str) -> None:
+        self.collection_errors.append(f"{node}: {why}")
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._refuse(report.nodeid, str(report.longrepr).strip().splitlines()[-1])
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        # pytest keeps an item marked as skipped for a test that concerns no host here.
+        items[:] = [item for item in items if isinstance(_target(item), Host)]
+
+    # --- running: one process a host --------------------------------------------------------
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        if self.collection_errors or session.config.option.collectonly:
+            return True
+        self.begin()
+        queues: dict[str, list[pytest.Item]] = {}
+        for item in session.items:
+            queues.setdefault(_target(item).name, []).append(item)
+        waiting = list(queues.items())
+        running: dict[Connection, _Worker] = {}
+        while waiting or running:
+            while waiting and len(running) < MOST_WORKERS:
+                name, items = waiting.pop(0)
+                worker = self._start(name, items)
+                running[worker.connection] = worker
+            for connection in wait(list(running)):
+                if isinstance(connection, Connection) and not self._receive(running[connection]):
+                    self._collect(running.pop(connection))
+        return True
+
+    def _start(self, name: str, items: list[pytest.Item]) -> _Worker:
+        # fork: the collected items are shared, so a host costs no second start of Python.
+        context = multiprocessing.get_context("fork")
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=self._work, args=(theirs, items), daemon=True)
+        process.start()
+        theirs.close()
+        return _Worker(name, items, ours, process)
+
+    def _work(self, connection: Connection, items: list[pytest.Item]) -> None:
+        self._send = connection.send
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        shell = self._shell
+        failure = shell.failure if shell else None
+        connection.send(
+            HostResult(
+                _target(items[0]).name,
+                _host_state(failure),
+                shell.host_key if shell else "",
+                str(failure or ""),
+            )
+        )
+        if shell:
+            shell.close()
+        connection.close()
+        os._exit(0)  # the parent's pytest session is not this process's to end
+
+    def _receive(self, worker: _Worker) -> bool:
+        try:
+            message = worker.connection.recv()
+        except EOFError:
+            return False
+        if isinstance(message, HostResult):
+            worker.result = message
+        else:
+            if isinstance(message, Verdict):
+                worker.judged.add(message.control)
+            self.take(message)
+        return True
+
+    def _collect(self, worker: _Worker) -> None:
+        """Whatever a worker did not live to say is an error, never nothing."""
+        worker.process.join()
+        for item in worker.items:
+            name = _control(item)
+            if name not in worker.judged:
+                why = f"the asking process ended early (exit {worker.process.exitcode})"
+                self.take(
+                    Verdict(
+                        control=name, host=worker.name, state=State.ERROR, message=why, at=now(),
+                        seconds=0.0, test=_test(item),
+                    )
+                )  # fmt: skip
+        self.finished(worker.result or HostResult(worker.name, "error", "", "ended early"))
+
+    # --- judging: in the worker ---------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        began, at = time.monotonic(), now()
+        if self._shell:
+            self._shell.asked.clear()
+        item.stash[_OUTCOMES] = []
+        self._evidence = Evidence()
+        done = yield
+        state, message = _judge(item.stash[_OUTCOMES])
+        asked = list(dict.fromkeys(self._shell.asked)) if self._shell else []
+        if state in (State.PASS, State.FAIL, State.NOT_APPLICABLE) and not asked:
+            state, message = State.ERROR, "judged without asking the host"
+        self._send(
+            Verdict(
+                control=_control(item), host=_target(item).name, state=state, message=message,
+                measured=self._evidence.values, commands=asked, at=at,
+                seconds=round(time.monotonic() - began, 4), test=_test(item),
+            )
+        )  # fmt: skip
+        return done
+
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> pytest.TestReport | None:
+        if call.excinfo:
+            item.stash[_OUTCOMES].append((call.when, call.excinfo))
+        return None
+
+    # --- fixtures ---------------------------------------------------------------------------------
+
+    @pytest.fixture
+    def target(self, request: pytest.FixtureRequest) -> Host:
+        """The host of this item, as the inventory has it."""
+        return request.param  # type: ignore[no-any-return] # pytest types a param as Any
+
+    @pytest.fixture
+    def host(self, target: Host) -> Any:
+        """testinfra's Host over the one shell to this machine."""
+        if self._shell is None:
+            _, self._shell = transport.connect(target, self._send)
+        return self._shell._host
+
+    @pytest.fixture
+    def ask(self, host: Any) -> Ask:
+        """Run a command that must be answerable; returns its standard output."""
+        return Ask(host)
+
+    @pytest.fixture
+    def public(self, target: Host) -> Callable[[str], Any]:
+        """The inventory's public variables of this host, by name; None where not defined."""
+        return target.var
+
+    @pytest.fixture
+    def evidence(self) -> Evidence:
+        """Where the test writes what it measured."""
+        return self._evidence
+
+
+@dataclass(frozen=True)
+class HostResult:
+    """How a host answered as a whole: answered, unreachable or error (with the reason)."""
+
+    host: str
+    state: str
+    host_key: str
+    detail: str
+
+
+@dataclass
+class _Worker:
+    name: str
+    items: list[pytest.Item]
+    connection: Connection
+    process: Any
+    judged: set[str] = field(default_factory=set)
+    result: HostResult | None = None
+
+
+_SUITES = Path(__file__).resolve().parent / "suites"
+_OUTCOMES = pytest.StashKey[list[tuple[str, pytest.ExceptionInfo[BaseException]]]]()
+
+
+def _judge(
+    outcomes: list[tuple[str, pytest.ExceptionInfo[BaseException]]],
+) -> tuple[State, str]:
+    """The state that a test's exceptions mean. Only a test's own assertion is the host's fault."""
+    if not outcomes:
+        return State.PASS, ""
+    when, info = outcomes[0]
+    error = info.value
+    if isinstance(error, NotApplicable):
+        return State.NOT_APPLICABLE, str(error)
+    if isinstance(error, transport.Unreachable):
+        return State.UNREACHABLE, str(error)
+    # testinfra asserts too, of commands that went wrong: such a question broke.
+    ours = _SUITES in Path(str(info.traceback[-1].path)).parents
+    if isinstance(error, AssertionError) and ours and when == "call" and len(outcomes) == 1:
+        return State.FAIL, _first_lines(str(error))
+    if isinstance(error, QuestionBroken | transport.TransportError):
+        return State.ERROR, f"{type(error).__name__}: {error}"
+    return State.ERROR, f"{when}: {type(error).__name__}: {_first_lines(str(error))}"
+
+
+def _first_lines(text: str) -> str:
+    return " ".join(line.strip() for line in text.strip().splitlines()[:3])[:500]
+
+
+def _host_state(failure: transport.TransportError | None) -> str:
+    if failure is None:
+        return "answered"
+    return "unreachable" if isinstance(failure, transport.Unreachable) else "error"
+
+
+def _control(item: pytest.Item) -> str:
+    mark = item.get_closest_marker("control")
+    return str(mark.args[0]) if mark else ""
+
+
+def _test(item: pytest.Item) -> str:
+    return item.nodeid.split("[", 1)[0]
+
+
+def _target(item: Any) -> Host:
+    return item.callspec.params.get("target")  # type: ignore[no-any-return] # pytest's Function
