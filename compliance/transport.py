@@ -158,13 +158,12 @@ class Shell(base.BaseBackend):  # type: ignore[misc] # testinfra ships no types
             raise
 
     def _connect(self) -> None:
-        with tempfile.TemporaryFile() as log:
-            fd = log.fileno()
+        # A named file: ssh closes every inherited descriptor above stderr when it starts.
+        with tempfile.NamedTemporaryFile(prefix="tameng-ssh-") as log:
             self._process = subprocess.Popen(
-                [*_SSH, "-E", f"/dev/fd/{fd}", *self.target.ssh_arguments,
+                [*_SSH, "-E", log.name, *self.target.ssh_arguments,
                  "--", self.target.address, _LOGIN],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                pass_fds=(fd,), bufsize=0,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
             )  # fmt: skip
             try:
                 # ps asks for the process group: what a hung command needs to be ended by.
@@ -189,8 +188,8 @@ class Shell(base.BaseBackend):  # type: ignore[misc] # testinfra ships no types
         if "Permission denied" in text:
             return LoginDenied(f"{where} refuses the operator's key")
         if "Authenticated to" in text:
-            if isinstance(broken, StreamBroken) and "sudo" in str(broken):
-                return LoginDenied(f"sudo on {where} refuses: {broken}")
+            if isinstance(broken, StreamBroken):
+                return LoginDenied(f"{where} gives no privileged shell: {broken}")
             return broken
         last = [ln for ln in text.splitlines() if not ln.startswith(("debug1:", "OpenSSH"))]
         return Unreachable(last[-1].strip() if last else f"{where}: {broken}")
@@ -214,9 +213,10 @@ class Shell(base.BaseBackend):  # type: ignore[misc] # testinfra ships no types
             self._end_on_host()
             raise
         except (OSError, StreamBroken) as exc:
-            said = b" ".join(frame.data for frame in frames.values()).decode(errors="replace")
+            # What stands before the frame is not the command's: sudo's or the login's complaint.
+            said = [frame.before_begin() for frame in frames.values()]
             self._break()
-            raise StreamBroken(": ".join(filter(None, [str(exc), said.strip()[-200:]]))) from None
+            raise StreamBroken(": ".join(filter(None, [str(exc), *said]))) from None
         out, err = frames.values()
         return out.content, err.content, out.status
 
@@ -245,7 +245,7 @@ class Shell(base.BaseBackend):  # type: ignore[misc] # testinfra ships no types
         if group > 1:
             try:
                 self._connect()
-                self._exchange(f"kill -KILL -- -{group}", COMMAND_SECONDS)
+                self._exchange(f"kill -s KILL -- -{group}", COMMAND_SECONDS)
             except TransportError as exc:
                 # This question has timed out all the same; the next one meets this failure.
                 self.close()
@@ -261,6 +261,10 @@ class _Frame:
         self.status = -1
         self._begin = f"+{nonce}\n".encode()
         self._end = re.compile(rf"-{nonce} (\d+)\n".encode())
+
+    def before_begin(self) -> str:
+        """What came before the frame, at most 200 characters of it."""
+        return self.data.partition(self._begin)[0].decode(errors="replace").strip()[-200:]
 
     def feed(self, chunk: bytes) -> bool:
         """Take more bytes; True once the answer is whole."""
