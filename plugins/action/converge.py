@@ -1,0 +1,141 @@
+"""The controller's half of ``converge``: render a role's ``templates/`` by target path, send all of
+it over in one round trip, and confirm over a *new* login what could have cut the operator off.
+
+Parameters are those of ``plugins/modules/converge.py``, but for `files`, which is made here from:
+
+templates   the folder whose tree mirrors the host's; the role's ``templates/`` unless given.
+            ``NAME.j2`` is rendered to NAME, anything else is sent as it is. A path that `absent`
+            names is not written (so a file can be wanted on some hosts only).
+attributes  {path: {mode, owner, group, validate}} for what isn't root's, 0644 (0755 when the source is
+            executable). `validate` is a command with %s. A path that isn't in the tree is a file
+            which only its owner and mode are ours of, if it is there (patterns are not expanded).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible.template import trust_as_template
+
+ATTRIBUTES = {"mode", "owner", "group", "validate"}
+BACK = {"restored": "took it back by itself and is as it was before", "unknown": "never began it"}
+PATIENCE = 30  # seconds beyond the host's own, to find it again
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible ships no types
+    """See the module's docstring."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        args = dict(self._task.args)
+        role = self._task._role
+        args.setdefault("name", role.get_name() if role else "change")
+        top = args.pop("templates", None) or (Path(role._role_path) / "templates" if role else None)
+        attributes = args.pop("attributes", {})
+        args["files"] = self._files(Path(top) if top else None, attributes,
+                                    args.get("absent") or [], variables)
+        # Named here, so that the host can be asked about it even when its answer was lost.
+        args["saved"] = f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{args['name']}"
+        seconds = int((args.get("confirm") or {}).get("seconds", 0))
+        try:
+            result = self._module(args, variables)
+        except AnsibleConnectionFailure as exc:
+            if not seconds or self._task.check_mode:
+                raise
+            return self._gone_back(args["saved"], seconds, str(exc), variables)
+        if not result.pop("armed", False) or result.get("failed"):
+            return result
+        return self._confirm(args["saved"], seconds, result, variables)
+
+    def _module(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = self._execute_module(
+            module_name="converge", module_args=args, task_vars=variables)
+        if result.get("unreachable"):
+            raise AnsibleConnectionFailure(str(result.get("msg")))
+        return result
+
+    def _confirm(self, name: str, seconds: int, result: dict[str, Any],
+                 variables: dict[str, Any]) -> dict[str, Any]:
+        try:
+            # The kept connection proves nothing: sshd asked for its key before the change.
+            self._connection.reset()
+            answer = self._module({"phase": "confirm", "saved": name}, variables)
+        except AnsibleConnectionFailure as exc:
+            return self._gone_back(name, seconds, str(exc), variables)
+        if answer.get("failed"):
+            return self._gone_back(name, seconds, str(answer.get("msg")), variables)
+        return result
+
+    def _gone_back(self, name: str, seconds: int, why: str,
+                   variables: dict[str, Any]) -> dict[str, Any]:
+        """Wait for the host to heal itself, and say what became of it."""
+        began = time.monotonic()
+        # No knocking before: sshd holds failed logins against an address.
+        time.sleep(seconds + 1)
+        last = why
+        while time.monotonic() - began < seconds + PATIENCE:
+            try:
+                self._connection.reset()
+                answer = self._module({"phase": "status", "saved": name}, variables)
+            except AnsibleConnectionFailure as exc:
+                last = str(exc)
+            else:
+                if not answer.get("failed") and answer["state"] != "pending":
+                    waited = round(time.monotonic() - began)
+                    return {"failed": True, "rolled_back": True, "msg":
+                            f"After this change no new login was possible ({_line(why)}), so the host "
+                            f"{BACK[answer['state']]}: reachable again after {waited} s."}
+                last = str(answer.get("msg", "the host has not gone back yet"))
+            time.sleep(3)
+        return {"failed": True, "rolled_back": False, "msg":
+                f"After this change no new login was possible ({_line(why)}), and the host has not come "
+                f"back within {seconds + PATIENCE} s ({_line(last)}): go there."}
+
+    def _files(self, top: Path | None, attributes: dict[str, dict[str, str]], absent: list[str],
+               variables: dict[str, Any]) -> list[dict[str, Any]]:
+        for path, given in attributes.items():
+            if unknown := set(given) - ATTRIBUTES:
+                raise AnsibleActionFail(f"attributes of {path}: unknown {', '.join(sorted(unknown))}")
+        found = []
+        for source in sorted(top.rglob("*")) if top and top.is_dir() else []:
+            if source.is_dir():
+                continue
+            path = "/" + str(source.relative_to(top or "")).removesuffix(".j2")
+            if path not in absent:
+                content = self._render(source, variables)
+                mode = "0755" if os.access(source, os.X_OK) else "0644"
+                found.append(_file(path, content, mode, attributes.get(path, {})))
+        there = {item["path"] for item in found}
+        return found + [_file(path, None, "0644", given) for path, given in attributes.items()
+                        if path not in there and path not in absent]
+
+    def _render(self, source: Path, variables: dict[str, Any]) -> str:
+        text = source.read_text()
+        if source.suffix != ".j2":
+            return text
+        templar = self._templar.copy_with_new_env(
+            searchpath=[str(source.parent)], available_variables=variables)
+        rendered = templar.template(
+            trust_as_template(text), escape_backslashes=False,
+            overrides={"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True})
+        return str(rendered)
+
+
+def _file(path: str, content: str | None, mode: str, given: dict[str, str]) -> dict[str, Any]:
+    return {"path": path, "content": content, "mode": str(given.get("mode", mode)),
+            "owner": given.get("owner", "root"), "group": given.get("group", "root"),
+            "validate": given.get("validate")}
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:300]

@@ -1,0 +1,116 @@
+"""One round trip: look, refuse or plan, and (outside check mode) save, arm, apply, verify."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from . import files, packages, states, units, way_in
+from .saved import Saved
+from .shell import Refused, must
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that isn't as it should be."""
+
+    files: list[files.Change]
+    states: list[states.Broken]
+    units: list[units.Step]
+
+    def told(self) -> list[str]:
+        return [
+            *(change.why for change in self.files),
+            *(f"{item.state.name}: {item.said}" for item in self.states),
+            *(step.why for step in self.units),
+        ]
+
+
+class Host:
+    """What the role wants of this host (the module's parameters)."""
+
+    def __init__(self, wanted: dict[str, Any]) -> None:
+        self.wanted = wanted
+        self.files = [files.Wanted.read(item) for item in wanted["files"]]
+        self.states = [states.State.read(item) for item in wanted["states"]]
+        self.units = [units.Unit.read(item) for item in wanted["units"]]
+
+    def plan(self) -> Plan:
+        changes = files.compare(self.files, self.wanted["absent"])
+        touched = [change.path for change in changes]
+        return Plan(changes, states.broken(self.states), units.plan(self.units, touched))
+
+    def apply(self, plan: Plan) -> list[str]:
+        """Files, then what must hold of the running system, then units: a daemon is told last, when
+        all it reads is right. Units are planned anew, as a new unit file is known only now."""
+        for change in plan.files:
+            files.apply(change)
+        if any("/systemd/" in str(change.path) for change in plan.files):
+            must(["systemctl", "daemon-reload"])
+        found = states.broken(self.states)
+        states.make(found)
+        for command in self.wanted["verify"]:
+            must(command)
+        steps = units.plan(self.units)
+        units.apply(steps)
+        return Plan(plan.files, found, steps).told()
+
+
+def converge(wanted: dict[str, Any], check: bool) -> dict[str, Any]:
+    """Make the host so. The result's `changes` name each thing that was (or would be) changed."""
+    login = way_in.present()
+    way_in.refuse(wanted["way_in"], login)
+    missing = packages.missing(wanted["packages"])
+    told = [f"package {name}: installed" for name in missing]
+    if missing and not check:
+        packages.install(missing, wanted["lists_max_age"])
+    host = Host(wanted)
+    plan = host.plan()
+    unasked = files.validate(plan.files, installed=not (missing and check))
+    result: dict[str, Any] = {
+        "diff": [*_package_diff(missing), *(change.diff for change in plan.files)],
+        "changed_files": [str(change.path) for change in plan.files],
+        "not_validated": unasked,
+    }
+    if check or not plan.told():
+        told += plan.told()
+        return result | {"changed": bool(told), "changes": told}
+    confirm = wanted["confirm"] or {}
+    saved = Saved.take(wanted["saved"], [change.path for change in plan.files], plan.units,
+                       confirm.get("save"), confirm.get("restore"))
+    if confirm:
+        saved.arm(confirm["seconds"])
+        result["armed"] = True
+    try:
+        told += host.apply(plan)
+    except BaseException as exc:
+        saved.restore()
+        if isinstance(exc, Refused):
+            raise Refused(f"{exc}; the old state is back") from exc
+        raise
+    return result | {"changed": True, "changes": told}
+
+
+def confirm(name: str) -> dict[str, Any]:
+    """Called over a new login: the change stays."""
+    saved = Saved.find(name)
+    if saved is None:
+        raise Refused(f"nothing was saved as {name}")
+    saved.disarm()
+    return {"changed": False}
+
+
+def status(name: str) -> dict[str, Any]:
+    """What became of an armed change: `restored`, `pending`, or `unknown` when it was never begun."""
+    saved = Saved.find(name)
+    state = "unknown" if saved is None else "restored" if saved.restored() else "pending"
+    return {"changed": False, "state": state}
+
+
+def _package_diff(missing: list[str]) -> list[dict[str, str]]:
+    if not missing:
+        return []
+    return [{"before_header": "packages", "after_header": "packages", "before": "",
+             "after": "".join(f"{name}\n" for name in missing)}]
+
+

@@ -1,0 +1,44 @@
+"""Packages: asked of dpkg in one question, installed by apt-get in one go, only when missing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from .shell import must, run
+
+LISTS = Path("/var/lib/apt/lists")
+QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
+
+
+def missing(names: list[str]) -> list[str]:
+    """Which of them dpkg doesn't hold as installed and configured."""
+    if not names:
+        return []
+    said = run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *names]).out
+    there = {line.split()[0] for line in said.splitlines() if line.endswith(" installed")}
+    return [name for name in names if name not in there]
+
+
+def install(names: list[str], lists_max_age: int) -> None:
+    """Install them; asks the archive for new lists when those at hand are too old or gave nothing."""
+    argv = ["apt-get", "-q", "-y", "--no-install-recommends",
+            "-o", "Dpkg::Options::=--force-confold", "-o", "DPkg::Lock::Timeout=120",
+            "install", *names]
+    fresh = _age() < lists_max_age
+    if not fresh:
+        _refresh()
+    done = run(argv, **QUIET)
+    if not done.ok and fresh:
+        _refresh()  # the lists were young, but name versions that the archive no longer has
+    if not done.ok:
+        must(argv, **QUIET)
+
+
+def _refresh() -> None:
+    must(["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", "update"])
+
+
+def _age() -> float:
+    stamps = [path.stat().st_mtime for path in LISTS.glob("*_Packages*")]
+    return time.time() - max(stamps, default=0)
