@@ -1,0 +1,78 @@
+"""Questions that several tests of a family ask; the transport sends each of them once a host."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from compliance.plugin import Ask, broken
+
+
+@pytest.fixture
+def sshd(ask: Ask) -> dict[str, str]:
+    """What sshd makes of all its configuration files, for an unknown user from elsewhere."""
+    text = ask("sshd -T -C user=nobody,host=example.invalid,addr=192.0.2.1")
+    lines = [line.partition(" ") for line in text.splitlines()]
+    values: dict[str, str] = {}
+    for key, _, value in lines:
+        values[key] = f"{values[key]} {value}" if key in values else value
+    return values
+
+
+@pytest.fixture
+def ssh_offer(host: Any) -> dict[str, Any]:
+    """What the running sshd offers to a client that has shown nothing yet: from a real handshake.
+
+    ``kex``, ``ciphers``, ``macs``, ``methods`` are lists; ``banner`` is text.
+    """
+    done = host.run(
+        "ssh -vv -F none -o BatchMode=yes -o StrictHostKeyChecking=no"
+        " -o UserKnownHostsFile=/dev/null -o PreferredAuthentications=none -o ConnectTimeout=5"
+        " nobody@127.0.0.1 true"
+    )
+    text = str(done.stderr)
+    proposal = text.partition("peer server KEXINIT proposal")[2]
+    if not proposal:
+        broken(f"no handshake with the local sshd: {text.strip().splitlines()[-1:]}")
+
+    def listed(name: str) -> list[str]:
+        found = re.search(rf"debug2: {name}: (\S+)", proposal)
+        return found[1].split(",") if found else broken(f"the handshake shows no {name}")
+
+    methods = re.search(r"Authentications that can continue: (\S+)", text)
+    shown = [ln for ln in text.splitlines() if not re.match(r"(debug\d:|OpenSSH_|Warning:)", ln)]
+    return {
+        "kex": listed("KEX algorithms"),
+        "ciphers": listed("ciphers stoc"),
+        "macs": listed("MACs stoc"),
+        "methods": methods[1].split(",") if methods else [],
+        "banner": "\n".join(ln for ln in shown if "Permission denied" not in ln).strip(),
+    }
+
+
+@pytest.fixture
+def table(host: Any) -> list[dict[str, Any]]:
+    """The loaded rules of our nftables table, as nft's JSON objects; none if not loaded."""
+    done = host.run("nft -j list table inet tameng")
+    return list(json.loads(done.stdout)["nftables"]) if done.rc == 0 else []
+
+
+@pytest.fixture
+def input_rules(table: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The expressions of each rule of the chain hooked to input, in order."""
+    chains = {c["chain"]["name"] for c in table if c.get("chain", {}).get("hook") == "input"}
+    return [r["rule"]["expr"] for r in table if r.get("rule", {}).get("chain") in chains]
+
+
+@pytest.fixture
+def apt(ask: Ask) -> dict[str, list[str]]:
+    """apt's effective configuration; a list option has all its values under its name."""
+    values: dict[str, list[str]] = {}
+    for line in ask("apt-config dump").splitlines():
+        found = re.match(r'([\w:/.-]+?)(?:::)? "(.*)";$', line)
+        if found and found[2]:
+            values.setdefault(found[1], []).append(found[2])
+    return values
