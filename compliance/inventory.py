@@ -4,6 +4,7 @@ insides (its Python API has no stability promise; tests/unit/compliance/test_inv
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import shlex
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar
 from ansible.vars.manager import VariableManager
 
@@ -82,6 +84,7 @@ def load(folder: Path) -> Inventory:
     """
     if not (folder / "hosts.yml").is_file():
         raise BadInput.at(folder / "hosts.yml", 0, "missing: the inventory's hosts and groups")
+    _find_plugins()
     loader = DataLoader()
     try:
         # The file, not the folder: Ansible would take court.yml and waivers.yml for hosts.
@@ -105,6 +108,12 @@ def load(folder: Path) -> Inventory:
         for host in sorted(found, key=lambda h: str(h.name))
     )
     return Inventory(folder, paths.court_id(folder), hosts, _sha256(folder), matching)
+
+
+@functools.cache
+def _find_plugins() -> None:
+    """Once a process: without it no lookup plugin is found, ansible.builtin's neither."""
+    init_plugin_loader()
 
 
 def _reader(templar: Templar, folder: Path) -> Callable[[str], Any]:
