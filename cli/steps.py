@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -10,7 +11,15 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
 TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(?:[\w.-]+ : )?(?P<name>.*)\] \*+$")
+OUTPUT = {
+    "ANSIBLE_NOCOLOR": "1",
+    "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
+    "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+    "PYTHONUNBUFFERED": "1",
+}
+RESULT = re.compile(r"^(?:fatal|failed): \[.*\].*=> (?P<json>\{)$")
 # Ansible checks a role's arguments before each role: a step to it, noise to a person.
 QUIET = "Validating arguments"
 
@@ -19,7 +28,8 @@ class Steps:
     """Follows ansible-playbook's output; prints each step as it starts, its seconds when it ends."""
 
     def __init__(self) -> None:
-        self.failed: list[str] = []
+        self.cause = "ansible-playbook said nothing of why"
+        self._result: list[str] = []
         self._name = ""
         self._since = 0.0
 
@@ -33,8 +43,19 @@ class Steps:
                 print(f"  {self._name} … ", end="", flush=True)
         elif text.startswith("PLAY RECAP"):
             self.end()
-        elif text.startswith("[ERROR]:") or self.failed:
-            self.failed.append(text)
+        elif text.startswith("[ERROR]: "):
+            self.cause = text.removeprefix("[ERROR]: ")
+        elif (match := RESULT.match(text)) or self._result:
+            self._result.append(match["json"] if match else text)
+            if text.rstrip() == "}":
+                self._explain(json.loads("\n".join(self._result)))
+                self._result = []
+
+    def _explain(self, result: Mapping[str, object]) -> None:
+        """What the tool that failed said itself goes before what Ansible says of it."""
+        said = str(result.get("stderr") or result.get("msg") or "").strip()
+        if said:
+            self.cause = said
 
     def end(self) -> None:
         """The step that runs, if any, is over."""
@@ -58,12 +79,13 @@ def run_playbook(
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook), *arguments]
-    env = {**os.environ, "ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1", **environment}
+    env = {**os.environ, **OUTPUT, **environment}
     steps = Steps()
     with (
         log.open("a", encoding="utf-8") as kept,
         subprocess.Popen(  # noqa: S603 - our own playbook, no shell
             command,
+            cwd=ROOT,
             env=env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -79,7 +101,6 @@ def run_playbook(
             steps.line(line.rstrip())
     steps.end()
     if process.returncode:
-        cause = next((text for text in steps.failed if text), "ansible-playbook said nothing of why")
-        print(f"tameng: {cause.removeprefix('[ERROR]: ')}", file=sys.stderr)
+        print(f"tameng: {steps.cause}", file=sys.stderr)
         print(f"tameng: everything it said is in {log}", file=sys.stderr)
     return process.returncode
