@@ -9,7 +9,7 @@ from importlib import import_module
 from inputs.errors import BadInput
 
 # In the order of --help. Each names a module of this package.
-VERBS = ("lab", "audit",)
+VERBS = ("lab", "audit", "report")
 
 
 class Help(argparse.RawDescriptionHelpFormatter):

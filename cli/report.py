@@ -1,0 +1,78 @@
+"""``tameng report PERIOD``: the month's documents from kept evidence."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cli.options import add_inventory
+from compliance import catalogue, inventory
+from inputs import court as courts
+from inputs import paths
+from reports import publish
+from reports.assess import Assessment
+from reports.period import Period
+
+_EXAMPLES = """\
+examples:
+  tameng report 2026-11                    the lab's documents of November
+  tameng report 2026-11 -i penajam         a court's
+  tameng report 2026-11 --out /media/usb   to a folder of your own
+
+Nothing is asked of any machine. Built again from the same evidence, every file is the same bytes.
+"""
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser(
+        "report",
+        help="write the month's documents from kept evidence",
+        description="Write C9 Rekap Bulanan and C3 Daftar Periksa of a month, as HTML and PDF.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("period", type=_period, metavar="PERIOD", help="a month, e.g. 2026-11")
+    add_inventory(parser)
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="default: var/<court>/documents/<period>/"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    folder = paths.inventory(args.inventory)
+    court_id = paths.court_id(folder)
+    assessment = publish.read(
+        args.period,
+        paths.var(court_id),
+        folder,
+        courts.load(folder),
+        catalogue.load(),
+        inventory.load(folder).estate,
+    )
+    files = publish.build(assessment)
+    out = args.out or paths.var(court_id) / "documents" / str(args.period)
+    for path in publish.write(files, out):
+        print(f"  {path}")
+    print(_what_next(assessment, args))
+    return 0
+
+
+def _what_next(assessment: Assessment, args: argparse.Namespace) -> str:
+    if assessment.empty:
+        return (
+            f"no complete audit in {args.period}: the documents say just that\n"
+            f"next: tameng audit -i {args.inventory}"
+        )
+    counts = ", ".join(f"{n} {state.value}" for state, n in assessment.states.items())
+    return (
+        f"{counts}; as of {assessment.as_of:%Y-%m-%dT%H:%M:%SZ}\n"
+        "next: read C9's first page, decide, sign; the registry gives the number"
+    )
+
+
+def _period(text: str) -> Period:
+    try:
+        return Period.parse(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None

@@ -1,0 +1,48 @@
+"""Make the typefaces beside this file from Debian's package fonts-texgyre; run by hand, rarely.
+
+    apt-get install fonts-texgyre && python3 reports/typefaces/make.py
+
+They are kept here, small and renamed as their licence asks, so that a document is the same bytes
+on every release of Debian, needs no font package, and takes no two seconds to subset them again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fontTools import subset  # type: ignore[import-untyped] # ships no types
+
+SOURCE = Path("/usr/share/texmf/fonts/opentype/public/tex-gyre")
+FACES = {
+    "texgyrebonum-regular": ("Tameng Serif", "Regular"),
+    "texgyrebonum-bold": ("Tameng Serif", "Bold"),
+    "texgyreheros-regular": ("Tameng Sans", "Regular"),
+    "texgyreheros-bold": ("Tameng Sans", "Bold"),
+}
+# Latin with its extension A, general punctuation, and a few signs that people type.
+CHARACTERS = [*range(0x20, 0x7F), *range(0xA0, 0x180), *range(0x2010, 0x2040)]
+CHARACTERS += [ord(c) for c in "€™\u2212≤≥→"]
+NAMES = {1: "{0}", 2: "{1}", 3: "{0} {1}", 4: "{0} {1}", 6: "{2}-{1}", 16: "{0}", 17: "{1}"}
+
+
+def main() -> None:
+    for file, (family, style) in FACES.items():
+        options = subset.Options(flavor="woff2", hinting=False, recalc_timestamp=False)
+        options.layout_features = ["kern", "liga", "mark", "mkmk", "ccmp", "locl"]
+        font = subset.load_font(str(SOURCE / f"{file}.otf"), options)
+        subsetter = subset.Subsetter(options)
+        subsetter.populate(unicodes=CHARACTERS)
+        subsetter.subset(font)
+        for record in font["name"].names:
+            if name := NAMES.get(record.nameID):
+                record.string = name.format(family, style, family.replace(" ", ""))
+        cff = font["CFF "].cff
+        cff.fontNames = [f"{family.replace(' ', '')}-{style}"]
+        cff.topDictIndex[0].FamilyName = family
+        cff.topDictIndex[0].FullName = f"{family} {style}"
+        slug = f"{family} {style}".lower().replace(" ", "-")
+        subset.save_font(font, str(Path(__file__).with_name(f"{slug}.woff2")), options)
+
+
+if __name__ == "__main__":
+    main()
