@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
-import hashlib
-import platform
-import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from importlib.metadata import version
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from compliance import catalogue as catalogues
-from compliance import chain
+from compliance import chain, origin
 from compliance.catalogue import Catalogue
 from compliance.evidence import Answer, Recorder, Verdict, now
 from compliance.inventory import Host, Inventory
@@ -79,7 +73,8 @@ def run(
     audit = Audit(Path())
 
     def begin() -> None:
-        info = describe(inventory, catalogue, selection)
+        info = origin.describe(inventory, asdict(selection))
+        info["catalogue_sha256"] = catalogue.sha256
         recorders.append(Recorder.begin(court_var / "runs", "audit", info))
 
     def take(record: Answer | Verdict) -> None:
@@ -120,45 +115,6 @@ def collect(plugin: Plugin, suites: Path = SUITES, *, only: bool = False) -> Non
         raise BadInput.at(suites, 0, f"pytest could not run the suites (exit {status})")
 
 
-def describe(
-    inventory: Inventory, catalogue: Catalogue, selection: Selection | None = None
-) -> dict[str, Any]:
-    """What run.json says of where a run came from (docs/architecture.md)."""
-    commit = _git("rev-parse", "HEAD")
-    return {
-        "court": inventory.court,
-        "operator": f"{getpass.getuser()}@{platform.node()}",
-        "commit": commit or "unknown",
-        "dirty": bool(_git("status", "--porcelain")) if commit else None,
-        "inventory_sha256": inventory.sha256,
-        "catalogue_sha256": digest([c.model_dump_json() for c in catalogue]),
-        "selection": {
-            "limit": selection.limit if selection else None,
-            "sop": list(selection.sop) if selection else [],
-            "controls": list(selection.controls) if selection else [],
-        },
-        "estate": inventory.estate,
-        "versions": {
-            "tameng": version_of_tameng(),
-            "ansible": version("ansible-core"),
-            "testinfra": version("pytest-testinfra"),
-            "python": platform.python_version(),
-        },
-    }
-
-
-def digest(parts: list[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def version_of_tameng() -> str:
-    """From pyproject.toml: the checkout is never installed."""
-    import tomllib  # noqa: PLC0415 (only here)
-
-    with (paths.ROOT / "pyproject.toml").open("rb") as file:
-        return str(tomllib.load(file)["project"]["version"])
-
-
 def _not_run(
     catalogue: Catalogue, selected: frozenset[str], asked: tuple[Host, ...], judged: list[Verdict]
 ) -> list[Verdict]:
@@ -183,12 +139,3 @@ def _hosts(inventory: Inventory, results: dict[str, HostResult]) -> dict[str, di
         for host in inventory.hosts
         for r in [results.get(host.name, absent)]
     }
-
-
-def _git(*arguments: str) -> str:
-    """git's answer, or nothing where this is no checkout. safe.directory: sudo is another user."""
-    done = subprocess.run(
-        ["git", "-c", f"safe.directory={paths.ROOT}", "-C", str(paths.ROOT), *arguments],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return done.stdout.strip() if done.returncode == 0 else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -87,6 +88,12 @@ class Catalogue:
     def by_step(self) -> dict[str, list[Control]]:
         """Every step of the SOP in its order, with the controls that serve it (maybe none)."""
         return {s.id: [c for c in self.controls if s.id in c.sop] for s in self.sop.steps}
+
+    @cached_property
+    def sha256(self) -> str:
+        """Over what every control says, whatever the layout of the files."""
+        text = "\n".join(control.model_dump_json() for control in self.controls)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def __iter__(self) -> Iterator[Control]:
         return iter(self.controls)

@@ -89,15 +89,20 @@ def load(folder: Path) -> Inventory:
     try:
         # The file, not the folder: Ansible would take court.yml and waivers.yml for hosts.
         manager = InventoryManager(loader, sources=[str(folder / "hosts.yml")])
-        variables = VariableManager(loader, manager)
-        found = manager.get_hosts(pattern=MANAGED)
+        return of(folder, manager, VariableManager(loader, manager))
     except AnsibleError as exc:
         raise BadInput.at(folder, 0, f"not an inventory: {exc}") from None
+
+
+def of(folder: Path, manager: InventoryManager, variables: VariableManager) -> Inventory:
+    """The same from what Ansible has read already: a playbook's inventory, without its limit."""
+    loader = manager._loader  # it has no other name
+    found = manager.get_hosts(pattern=MANAGED, ignore_limits=True)
     if not found:
         raise BadInput.at(folder / "hosts.yml", 0, f"no host in the group {MANAGED}")
 
     def matching(pattern: str) -> set[str]:
-        return {str(host.name) for host in manager.get_hosts(pattern=pattern)}
+        return {str(host.name) for host in manager.get_hosts(pattern=pattern, ignore_limits=True)}
 
     hosts = tuple(
         Host(
