@@ -101,7 +101,8 @@ def collect(plugin: Plugin, suites: Path = SUITES, *, only: bool = False) -> Non
     """Let pytest collect the suites into the plugin and, unless ``only``, run them."""
     arguments = [str(suites), "-p", "no:terminal", "-p", "no:cacheprovider", "--capture=no"]
     arguments += ["--rootdir", str(paths.ROOT), "-c", str(paths.ROOT / "pyproject.toml")]
-    arguments += ["-p", "no:testinfra", "--strict-markers"]
+    # Nobody else's plugins: testinfra's own would give a `host` that is this very machine.
+    arguments += ["--disable-plugin-autoload", "--strict-markers", "--assert=plain"]
     if only:
         arguments.append("--collect-only")
     sys.dont_write_bytecode, before = True, sys.dont_write_bytecode

@@ -310,14 +310,15 @@ def _judge(
     # testinfra asserts too, of commands that went wrong: such a question broke.
     ours = _SUITES in Path(str(info.traceback[-1].path)).parents
     if isinstance(error, AssertionError) and ours and when == "call" and len(outcomes) == 1:
-        return State.FAIL, _first_lines(str(error))
+        return State.FAIL, _first_line(error)
     if isinstance(error, QuestionBroken | transport.TransportError):
         return State.ERROR, f"{type(error).__name__}: {error}"
-    return State.ERROR, f"{when}: {type(error).__name__}: {_first_lines(str(error))}"
+    return State.ERROR, f"{when}: {type(error).__name__}: {_first_line(error)}"
 
 
-def _first_lines(text: str) -> str:
-    return " ".join(line.strip() for line in text.strip().splitlines()[:3])[:500]
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:500] if lines else "no message"
 
 
 def _host_state(failure: transport.TransportError | None) -> str:

@@ -25,11 +25,13 @@ def test_default_is_deny(table: list[dict[str, Any]], evidence: Evidence) -> Non
     "firewall_loaded_as_intended",
     sabotage="nft insert rule inet tameng input tcp dport 4444 accept",
 )
-def test_loaded_rules_are_the_intended_ones(ask: Ask, host: Any, evidence: Evidence) -> None:
+def test_loaded_rules_are_the_intended_ones(host: Any, evidence: Evidence) -> None:
     """The same nft prints both: the file is loaded into an empty network namespace to compare."""
-    intended = ask(
+    rules = host.run(
         "unshare --net sh -c 'nft -f /etc/tameng/firewall.nft && nft -s list table inet tameng'"
     )
+    assert rules.rc == 0, f"the intended rules can't be loaded: {rules.stderr.strip()}"
+    intended = rules.stdout
     loaded = host.run("nft -s list table inet tameng")
     evidence.measured("intended_lines", len(intended.splitlines()))
     extra = [ln.strip() for ln in _only(loaded.stdout, intended)]
