@@ -19,7 +19,7 @@ OUTPUT = {
     "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
     "PYTHONUNBUFFERED": "1",
 }
-RESULT = re.compile(r"^(?:fatal|failed): \[.*\].*=> (?P<json>\{)$")
+RESULT = re.compile(r"^(?:fatal|failed): \[.*\].*=> (?P<json>\{.*\})$")
 # Ansible checks a role's arguments before each role: a step to it, noise to a person.
 QUIET = "Validating arguments"
 
@@ -29,7 +29,6 @@ class Steps:
 
     def __init__(self) -> None:
         self.cause = "ansible-playbook said nothing of why"
-        self._result: list[str] = []
         self._name = ""
         self._since = 0.0
 
@@ -45,11 +44,8 @@ class Steps:
             self.end()
         elif text.startswith("[ERROR]: "):
             self.cause = text.removeprefix("[ERROR]: ")
-        elif (match := RESULT.match(text)) or self._result:
-            self._result.append(match["json"] if match else text)
-            if text.rstrip() == "}":
-                self._explain(json.loads("\n".join(self._result)))
-                self._result = []
+        elif match := RESULT.match(text):
+            self._explain(json.loads(match["json"]))
 
     def _explain(self, result: Mapping[str, object]) -> None:
         """What the tool that failed said itself goes before what Ansible says of it."""
