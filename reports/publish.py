@@ -55,7 +55,7 @@ def build(assessment: Assessment) -> list[File]:
         doc = document.build(assessment)
         page = render.html(document.TEMPLATE, doc)
         files.append(File(f"{document.FILE}.html", page.encode()))
-        files.append(File(f"{document.FILE}.pdf", render.pdf(page)))
+        files.append(File(f"{document.FILE}.pdf", render.pdf(doc)))
     return files
 
 

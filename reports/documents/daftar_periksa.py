@@ -125,11 +125,17 @@ NORMS = {
 
 
 def _evidence(results: Sequence[Result], labels: dict[str, str]) -> str:
-    """R1:3, 9; R2:14 … the lines of each audit."""
+    """R1:3, 9-12; R2:14 … the lines of each audit."""
     lines: dict[str, list[int]] = {}
     for r in results:
         if r.asked:
             lines.setdefault(labels[r.asked.run], []).append(r.asked.line)
     in_order = sorted(lines.items(), key=lambda item: int(item[0][1:]))
-    parts = [f"{run}:{', '.join(map(str, sorted(at)))}" for run, at in in_order]
-    return "; ".join(parts) or DASH
+    return "; ".join(f"{run}:{_ranges(sorted(at))}" for run, at in in_order) or DASH
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """3, 9-12."""
+    runs = groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])
+    spans = [[number for _, number in run] for _, run in runs]
+    return ", ".join(f"{s[0]}-{s[-1]}" if len(s) > 1 else str(s[0]) for s in spans)

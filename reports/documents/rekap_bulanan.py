@@ -39,6 +39,7 @@ class Recap:
     frame: Frame
     first: FirstPage
     sections: tuple[Section, ...]
+    annex_title: str
     annex_intro: str
     annex: tuple[Section, ...]
 
@@ -68,6 +69,7 @@ def build(a: Assessment) -> Recap:
             _coverage(a),
             _runs(a),
         ),
+        annex_title="Lampiran: rincian setiap perangkat",
         annex_intro=tables.key(a),
         annex=tuple(_host(a, host) for host in sorted({r.host for r in a.results})),
     )
