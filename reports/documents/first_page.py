@@ -68,8 +68,8 @@ def build(
         matrix=tuple(_matrix(assessment, steps)),
         boxes=(
             _box("Terlambat dan belum selesai", list(_late(assessment, steps)), "bagian 1"),
-            _box("Kembali dan berulang", list(_returns(returns)), "bagian 3"),
-            _box("Perlu keputusan", list(_decisions(decisions)), "bagian 2 dan 5"),
+            _box("Kembali dan berulang", list(_returns(assessment, returns)), "bagian 3"),
+            _box("Perlu keputusan", list(_decisions(assessment, decisions)), "bagian 2 dan 5"),
         ),
     )
 
@@ -104,11 +104,16 @@ def _figures(assessment: Assessment) -> tuple[Figure, ...]:
     passed = states.get(State.PASS, 0)
     hosts = {r.host for r in assessment.results}
     spoke = {r.host for r in assessment.results if r.asked and r.asked.answered}
-    share = words.percent(passed, due) if due else DASH
+    if assessment.empty:  # a zero would read as if somebody had looked
+        share = failed = waived = DASH
+    else:
+        share = words.percent(passed, due) if due else DASH
+        failed = words.number(states.get(State.FAIL, 0))
+        waived = words.number(states.get(State.WAIVED, 0))
     return (
         Figure(share, f"{words.number(passed)} dari {words.number(due)} pemeriksaan Sesuai"),
-        Figure(words.number(states.get(State.FAIL, 0)), "Tidak Sesuai"),
-        Figure(words.number(states.get(State.WAIVED, 0)), "Dikecualikan"),
+        Figure(failed, "Tidak Sesuai"),
+        Figure(waived, "Dikecualikan"),
         Figure(words.number(unknown), "belum dapat dinilai"),
         Figure(f"{len(spoke)}/{len(hosts)}", "perangkat menjawab"),
     )
@@ -129,18 +134,25 @@ def _late(assessment: Assessment, steps: Sequence[StepResult]) -> Iterable[str]:
     due = assessment.period.due
     off = assessment.court.calendar.day_off(due)
     day = f"{words.date(due)} ({words.weekday(due)}{', ' + off if off else ''})"
+    open_steps = [s for s in steps if s.timing in (Timing.LATE, Timing.OPEN) and not s.done]
+    untouched = [s.step.id for s in open_steps if not s.answered]
+    if untouched:
+        yield f"{words.listed(untouched)}: tidak satu pun terjawab, rencana {day}."
+    for step in open_steps:
+        if step.answered:
+            left = step.due - step.answered
+            yield f"{step.step.id}: {left} dari {step.due} belum terjawab, rencana {day}."
     for step in steps:
         if step.timing is Timing.LATE and step.done:
             yield f"{step.step.id} selesai {words.date(step.done)}, rencana {words.date(due)}."
-        elif step.timing in (Timing.LATE, Timing.OPEN):
-            left = step.due - step.answered
-            yield f"{step.step.id}: {left} dari {step.due} belum terjawab, rencana {day}."
     by_hand = [s.step.id for s in steps if s.timing is Timing.BY_HAND]
     if by_hand:
         yield f"{words.listed(by_hand)} belum memiliki kontrol: pelaksanaannya dicatat manual."
 
 
-def _returns(returns: Sequence[Return]) -> Iterable[str]:
+def _returns(assessment: Assessment, returns: Sequence[Return]) -> Iterable[str]:
+    if assessment.empty:
+        yield "Tidak ada bukti bulan ini untuk dibandingkan."
     for (_, kind), group in groupby(returns, key=lambda r: (r.result.control.id, r.kind)):
         items = list(group)
         where = _hosts([item.result.host for item in items])
@@ -153,7 +165,9 @@ def _returns(returns: Sequence[Return]) -> Iterable[str]:
         yield f"{items[0].result.control.title} ({where}): {how}."
 
 
-def _decisions(decisions: Decisions) -> Iterable[str]:
+def _decisions(assessment: Assessment, decisions: Decisions) -> Iterable[str]:
+    if assessment.empty:
+        yield "Tetapkan kapan pemeriksaan dilaksanakan, atau catat sebab tidak dilaksanakan."
     for finding in decisions.severe:
         title = finding.control.title
         yield f"Perbaiki atau kecualikan: {title} ({_hosts(finding.hosts)})."

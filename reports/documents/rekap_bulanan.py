@@ -71,7 +71,7 @@ def build(a: Assessment) -> Recap:
         ),
         annex_title="Lampiran: rincian setiap perangkat",
         annex_intro=tables.key(a),
-        annex=tuple(_host(a, host) for host in sorted({r.host for r in a.results})),
+        annex=() if a.empty else tuple(_host(a, h) for h in sorted({r.host for r in a.results})),
     )
 
 

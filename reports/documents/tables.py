@@ -29,6 +29,8 @@ def run_labels(assessment: Assessment) -> dict[str, str]:
 
 def key(assessment: Assessment) -> str:
     """What R1, R2 … stand for."""
+    if assessment.empty:
+        return "Tidak ada pemeriksaan lengkap yang menjadi bukti."
     runs = "; ".join(f"{label} = {run}" for run, label in run_labels(assessment).items())
     return f"R1:12 berarti baris 12 berkas verdicts.jsonl pada pemeriksaan R1. {runs}."
 
