@@ -107,7 +107,7 @@ class Shell(base.BaseBackend):  # type: ignore[misc] # testinfra ships no types
         number, answer = self._known[line]
         self.asked.append(number)
         if isinstance(answer, TransportError):
-            raise answer
+            raise _again(answer)
         return answer
 
     def close(self) -> None:
@@ -144,7 +144,7 @@ class Shell(base.BaseBackend):  # type: ignore[misc] # testinfra ships no types
 
     def _open(self) -> None:
         if self.failure:
-            raise self.failure
+            raise _again(self.failure)
         if self._process:
             return
         if self._breaks >= MOST_BREAKS:
@@ -167,7 +167,9 @@ class Shell(base.BaseBackend):  # type: ignore[misc] # testinfra ships no types
             )  # fmt: skip
             try:
                 # ps asks for the process group: what a hung command needs to be ended by.
-                out, _, _ = self._exchange("ps -o pgid= -p $$; id -u", 4.0 * CONNECT_SECONDS)
+                out, _, _ = self._exchange(
+                    "ps -o pgid= -p $$; id -u", 4.0 * CONNECT_SECONDS, first=True
+                )
             except TransportError as exc:
                 raise self._diagnose(log, exc) from None
             log.seek(0)
@@ -194,7 +196,9 @@ class Shell(base.BaseBackend):  # type: ignore[misc] # testinfra ships no types
         last = [ln for ln in text.splitlines() if not ln.startswith(("debug1:", "OpenSSH"))]
         return Unreachable(last[-1].strip() if last else f"{where}: {broken}")
 
-    def _exchange(self, line: str, seconds: float) -> tuple[bytes, bytes, int]:
+    def _exchange(
+        self, line: str, seconds: float, *, first: bool = False
+    ) -> tuple[bytes, bytes, int]:
         process = self._process
         if not (process and process.stdin and process.stdout and process.stderr):
             raise StreamBroken("no connection")
@@ -204,7 +208,7 @@ class Shell(base.BaseBackend):  # type: ignore[misc] # testinfra ships no types
             f"echo {begin}; echo {begin} >&2; (eval {shlex.quote(line)}) </dev/null; "
             f"set -- $?; echo {end} $1; echo {end} $1 >&2\n"
         )
-        frames = {process.stdout: _Frame(nonce), process.stderr: _Frame(nonce)}
+        frames = {pipe: _Frame(nonce, first) for pipe in (process.stdout, process.stderr)}
         try:
             process.stdin.write(question.encode())
             self._receive(frames, time.monotonic() + seconds)
@@ -252,10 +256,16 @@ class Shell(base.BaseBackend):  # type: ignore[misc] # testinfra ships no types
                 self.failure = exc
 
 
-class _Frame:
-    """One stream's half of an answer."""
+def _again(error: TransportError) -> TransportError:
+    """The same failure for the next question: one instance raised often grows its traceback."""
+    return type(error)(*error.args)
 
-    def __init__(self, nonce: str) -> None:
+
+class _Frame:
+    """One stream's half of an answer. Before the first one, log-in may print (sshd's banner)."""
+
+    def __init__(self, nonce: str, first: bool) -> None:
+        self._first = first
         self.data = b""
         self.content = b""
         self.status = -1
@@ -274,9 +284,10 @@ class _Frame:
         found = self._end.search(self.data, start)
         if not found:
             return False
-        if not self.data.startswith(self._begin) or found.end() != len(self.data):
+        before, begin, rest = self.data.partition(self._begin)
+        if not begin or (before and not self._first) or found.end() != len(self.data):
             raise StreamBroken("bytes outside the answer: a process left behind still writes")
-        self.content = self.data[len(self._begin) : found.start()]
+        self.content = rest[: found.start() - len(before) - len(begin)]
         self.status = int(found[1])
         return True
 

@@ -28,8 +28,9 @@ def test_daemon_runs(ask: Ask, host: Any, evidence: Evidence) -> None:
 @control("time_synchronised", sabotage="set_chrony_source 198.51.100.9")
 def test_clock_is_synchronised(host: Any, evidence: Evidence) -> None:
     """A daemon that was just started is given ten seconds to find its sources."""
-    host.run("chronyc waitsync 10 0 0 1")
     done = host.run("chronyc -c tracking")
+    if "Not synchronised" in done.stdout:
+        done = host.run("chronyc waitsync 10 0 0 1 >/dev/null; chronyc -c tracking")
     assert done.rc == 0, "chronyd doesn't answer"
     fields = done.stdout.strip().split(",")
     if len(fields) != 14:

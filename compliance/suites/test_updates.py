@@ -138,11 +138,11 @@ def _age(moment: str) -> dt.timedelta:
 
 def _next(ask: Ask, timer: str, public: Public) -> dt.datetime | None:
     """When systemd starts the timer's service next, in the court's time; None for never."""
-    shown = ask(f"systemctl show --timestamp=unix {timer} -p NextElapseUSecRealtime --value")
-    if not shown.strip().startswith("@"):
+    shown = ask(f"TZ=UTC systemctl show {timer} -p NextElapseUSecRealtime --value").strip()
+    if not shown.endswith(" UTC"):
         return None
-    seconds = int(shown.strip()[1:])
-    return dt.datetime.fromtimestamp(seconds, ZoneInfo(public("time_zone"))) if seconds else None
+    when = dt.datetime.strptime(shown, "%a %Y-%m-%d %H:%M:%S UTC").replace(tzinfo=dt.UTC)
+    return when.astimezone(ZoneInfo(public("time_zone")))
 
 
 def _in_window(when: dt.datetime, public: Public) -> bool:
