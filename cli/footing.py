@@ -29,8 +29,11 @@ class CannotBegin(Exception):
     """Something is missing or in the way; nothing was changed."""
 
 
-def subnet_of(name: str, wanted: str | None) -> str:
-    """The subnet of lab ``name``: the one it stands on, else the one that is wanted."""
+def subnet_of(name: str, wanted: str | None, *, raising: bool) -> str:
+    """The subnet of lab ``name``: the one it stands on, else the one that is wanted.
+
+    ``raising``: the lab is about to be raised, so no other may stand on the same.
+    """
     if not NAME.fullmatch(name):
         raise CannotBegin(
             f"a lab's name is one to eight small letters and digits, not {name!r}: "
@@ -46,7 +49,7 @@ def subnet_of(name: str, wanted: str | None) -> str:
     if standing.get(name, subnet) != subnet:
         raise CannotBegin(f"lab {name} stands on {standing[name]}; take it down first")
     for other, its in standing.items():
-        if other != name and its == subnet:
+        if raising and other != name and its == subnet:
             raise CannotBegin(
                 f"{subnet} belongs to the lab {other}; choose another --subnet, or take that one "
                 f"down: ./tameng lab down --name {other}"

@@ -70,18 +70,18 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         verb.set_defaults(run=run, act=change, lab_verb=name)
     text = "one line a host"
     verb = verbs.add_parser("status", parents=[common], help=text, description=text)
-    verb.set_defaults(run=run, act=status)
+    verb.set_defaults(run=run, act=status, lab_verb="status")
     text = "log in to a host, or run a command there"
     verb = verbs.add_parser("ssh", parents=[common], help=text, description=text)
     verb.add_argument("host")
     verb.add_argument("command", nargs=argparse.REMAINDER)
-    verb.set_defaults(run=run, act=ssh)
+    verb.set_defaults(run=run, act=ssh, lab_verb="ssh")
 
 
 def run(args: argparse.Namespace) -> int:
     """Do one of the lab's verbs."""
     try:
-        args.subnet = subnet_of(args.name, args.subnet)
+        args.subnet = subnet_of(args.name, args.subnet, raising=args.lab_verb == "up")
         return int(args.act(args))
     except CannotBegin as exc:
         print(f"tameng: {exc}", file=sys.stderr)
