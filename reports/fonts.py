@@ -14,6 +14,15 @@ FACES = (  # family, weight, file
     ("Tameng Sans", "bold", "tameng-sans-bold.woff2"),
 )
 
+_LATIN = ((0x20, 0x7E), (0xA0, 0x137), (0x139, 0x148), (0x14A, 0x165), (0x168, 0x17F))
+_SIGNS = "\u2010\u2011\u2013\u2014\u2018\u2019\u201a\u201c\u201d\u201e†‡•…‰€™→\u2212≤≥"
+CHARACTERS = frozenset(_SIGNS).union(*(map(chr, range(a, b + 1)) for a, b in _LATIN))
+
+
+def printable(text: str) -> str:
+    """``text`` with a question mark for what these faces lack: the PDF may use no others."""
+    return "".join(c if c in CHARACTERS else "?" for c in text)
+
 
 @cache
 def css() -> str:

@@ -32,12 +32,27 @@ def pdf(doc: Any) -> bytes:
     """The document as a tagged PDF/UA-1. Nothing is fetched, and no font of the machine is used."""
     return typst.compile(
         TEMPLATES / "document.typ",
-        sys_inputs={"doc": json.dumps(dataclasses.asdict(doc), ensure_ascii=False)},
+        sys_inputs={"doc": as_json(doc)},
         font_paths=[fonts.FOLDER],
         ignore_system_fonts=True,
         format="pdf",
         pdf_standards=["ua-1"],
     )
+
+
+def as_json(doc: Any) -> str:
+    """What document.typ reads."""
+    return json.dumps(_printable(dataclasses.asdict(doc)), ensure_ascii=False)
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return fonts.printable(value)
+    if isinstance(value, dict):
+        return {key: _printable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(item) for item in value]
+    return value
 
 
 def breakable(text: str) -> Markup:

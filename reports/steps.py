@@ -63,7 +63,7 @@ def _step(assessment: Assessment, step: Step) -> StepResult:
     has_controls = bool(assessment.catalogue.by_step[step.id])
     planned = assessment.period.due if step.monthly else None
     done = _done(results)
-    timing = _timing(planned, done, assessment.day, has_controls) if planned else None
+    timing = timing_of(planned, done, assessment.day, has_controls) if planned else None
     word = conformity(results) if has_controls else Word.NO_CONTROL
     return StepResult(step, word, len(results), count(results), planned, done, timing)
 
@@ -85,9 +85,10 @@ def _done(results: list[Result]) -> dt.date | None:
     return max(day for day in days if day) if days and all(days) else None
 
 
-def _timing(
+def timing_of(
     planned: dt.date, done: dt.date | None, day: dt.date, has_controls: bool
 ) -> Timing | None:
+    """``day`` is the one that the document speaks of, not today."""
     if not has_controls:
         return Timing.BY_HAND
     if done:

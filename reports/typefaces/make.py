@@ -1,7 +1,7 @@
 """Make the typefaces beside this file from Debian's package fonts-texgyre; run by hand, rarely.
 
     apt-get install fonts-texgyre && pip install fonttools brotli
-    python3 reports/typefaces/make.py
+    python3 -m reports.typefaces.make
 
 They are kept here, small and renamed as their licence asks, so that a document is the same bytes
 on every release of Debian, needs no font package, and takes no two seconds to subset them again.
@@ -13,6 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from reports.fonts import CHARACTERS
+
 subset: Any = import_module("fontTools.subset")  # no dependency of ours: this runs once in years
 
 SOURCE = Path("/usr/share/texmf/fonts/opentype/public/tex-gyre")
@@ -22,9 +24,6 @@ FACES = {
     "texgyreheros-regular": ("Tameng Sans", "Regular"),
     "texgyreheros-bold": ("Tameng Sans", "Bold"),
 }
-# Latin with its extension A, general punctuation, and a few signs that people type.
-CHARACTERS = [*range(0x20, 0x7F), *range(0xA0, 0x180), *range(0x2010, 0x2040)]
-CHARACTERS += [ord(c) for c in "€™\u2212≤≥→"]
 NAMES = {1: "{0}", 2: "{1}", 3: "{0} {1}", 4: "{0} {1}", 6: "{2}-{1}", 16: "{0}", 17: "{1}"}
 
 
@@ -34,7 +33,7 @@ def main() -> None:
         options.layout_features = ["kern", "liga", "mark", "mkmk", "ccmp", "locl"]
         font = subset.load_font(str(SOURCE / f"{file}.otf"), options)
         subsetter = subset.Subsetter(options)
-        subsetter.populate(unicodes=CHARACTERS)
+        subsetter.populate(text="".join(sorted(CHARACTERS)))
         subsetter.subset(font)
         for record in font["name"].names:
             if name := NAMES.get(record.nameID):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from compliance import chain
-from compliance.catalogue import Catalogue
+from compliance.catalogue import Catalogue, Control, load_sop
 from compliance.evidence import TaskResult, Verdict
 
 ESTATE = {
@@ -22,7 +22,39 @@ ESTATE = {
     "pc-2": ["all", "endpoints", "managed"],
 }
 
+# id, title, severity, steps, groups. The tests' own catalogue, so that golden files stand still.
+CONTROLS = (
+    ("firewall_default_deny", "Lalu lintas masuk ditolak", "tinggi", "C5 D1", "servers endpoints"),
+    ("firewall_drops_recorded", "Penolakan dicatat", "rendah", "D1", "servers gateway"),
+    ("ssh_keys_only", "Login SSH hanya dengan kunci", "tinggi", "C5", "managed"),
+    ("ssh_no_root_login", "Login SSH sebagai root ditolak", "tinggi", "C5", "managed"),
+    ("ssh_warning_shown", "Peringatan tampil sebelum login", "rendah", "C3", "managed"),
+    ("time_synchronised", "Jam mesin selaras", "sedang", "C5", "managed"),
+    ("updates_automatic", "Pembaruan dipasang otomatis", "sedang", "C6 D4", "servers endpoints"),
+    ("updates_in_window", "Pembaruan dalam jendela waktu", "rendah", "C6", "servers"),
+)
+
 Answer = Callable[[str, str], dict[str, Any] | None]  # control, host -> fields; None: not asked
+
+
+def catalogue() -> Catalogue:
+    """The controls above with the real SOP."""
+    fields = (
+        {
+            "id": name,
+            "title": title,
+            "why": "So that the tests have something to ask.",
+            "remedy": f"Terapkan peran yang menjaga {name.split('_')[0]}.",
+            "sop": steps.split(),
+            "severity": severity,
+            "applies_to": groups.split(),
+            "enforced_by": "ssh_server",
+            "references": {"iso27001": "A.8.9"},
+            "every": "month",
+        }
+        for name, title, severity, steps, groups in CONTROLS
+    )
+    return Catalogue(tuple(Control.model_validate(f) for f in fields), load_sop())
 
 
 @dataclass
@@ -89,6 +121,54 @@ class Court:
 def write(path: Path, records: Iterable[Verdict | TaskResult]) -> None:
     lines = (json.dumps(r.model_dump(mode="json"), sort_keys=True) for r in records)
     path.write_text("".join(line + "\n" for line in lines))
+
+
+def rich(court: Court) -> None:
+    """Three months with a bit of everything: see what the golden files say of November."""
+    known = catalogue()
+    off = failing("unattended-upgrades is off", enabled=False)
+    root = failing("sshd lets root in: expected no, got yes", permitrootlogin="yes")
+    drift = failing("the clock is 4.2 s off", offset_seconds=4.2)
+    september = {("ssh_no_root_login", "app"): root, ("time_synchronised", "pc-1"): drift}
+    early = {("updates_automatic", "app"): off}
+    late = {
+        ("updates_automatic", "app"): off,
+        ("ssh_no_root_login", "app"): root,
+        ("ssh_no_root_login", "pc-1"): root,
+        ("time_synchronised", "pc-1"): drift,
+        ("firewall_default_deny", "backup"): {"state": "error", "message": "nft printed nothing"},
+        ("updates_in_window", "monitor"): {"state": "not_applicable", "message": "no timer here"},
+    }
+    court.audit("2026-09-29T02:00:00Z", known, faulty(september, down=["monitor"]))
+    court.audit("2026-10-29T02:00:00Z", known, faulty({("time_synchronised", "pc-1"): drift}))
+    court.audit("2026-11-05T01:10:00Z", known, faulty(early))
+    court.audit("2026-11-11T01:10:00Z", known, faulty(early), sealed=False)
+    court.apply(
+        "2026-11-12T03:00:00Z",
+        [
+            {"host": "app", "task": "Write the drop-in", "changed": True, "state": "changed"},
+            {"host": "pc-2", "task": "Write the drop-in", "changed": False, "state": "unreachable"},
+        ],
+    )
+    court.audit("2026-11-22T08:30:12Z", known, faulty(late, down=["pc-2"]))
+
+
+WAIVERS = """\
+- control: updates_automatic
+  hosts: [app]
+  reason: Aplikasi perkara baru diuji vendor dengan pembaruan otomatis pada Desember.
+  owner: nurul
+  approver: sri
+  granted: 2026-08-01
+  expires: 2026-12-10
+- control: firewall_drops_recorded
+  hosts: [gateway]
+  reason: Catatan penolakan sementara dikirim ke perangkat lain.
+  owner: dimas
+  approver: nurul
+  granted: 2026-09-01
+  expires: 2027-02-15
+"""
 
 
 def _time(at: dt.datetime) -> str:

@@ -1,0 +1,55 @@
+"""A made-up court, with and without evidence."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from compliance import evidence, waivers
+from compliance.waivers import Waivers
+from inputs import court as courts
+from reports import history
+from reports.assess import Assessment, assess
+from reports.period import Period
+from tests.unit.reports import sample
+
+ROOT = Path(__file__).parents[3]
+NOVEMBER = Period(2026, 11)
+
+
+@pytest.fixture
+def court(tmp_path: Path) -> sample.Court:
+    """No evidence yet, no waivers."""
+    inventory = tmp_path / "inventory"
+    inventory.mkdir()
+    shutil.copy(ROOT / "inventory" / "lab" / "court.yml", inventory)
+    (inventory / "waivers.yml").write_text("[]\n")
+    return sample.Court(tmp_path / "var", inventory)
+
+
+def assessed(court: sample.Court, period: Period = NOVEMBER) -> Assessment:
+    """The month's assessment of whatever evidence the court has by now."""
+    known, officers = sample.catalogue(), courts.load(court.inventory)
+    months = history.by_month(evidence.runs(court.folder), officers.tz, period.back(11), period)
+    exceptions: Waivers = waivers.load(court.inventory, known, officers, sample.ESTATE)
+    return assess(period, months, known, exceptions, officers, sample.ESTATE)
+
+
+@pytest.fixture(scope="session")
+def rich_court(tmp_path_factory: pytest.TempPathFactory) -> sample.Court:
+    """Three months with a bit of everything; read only."""
+    folder = tmp_path_factory.mktemp("rich")
+    inventory = folder / "inventory"
+    inventory.mkdir()
+    shutil.copy(ROOT / "inventory" / "lab" / "court.yml", inventory)
+    (inventory / "waivers.yml").write_text(sample.WAIVERS)
+    made = sample.Court(folder / "var", inventory)
+    sample.rich(made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def rich(rich_court: sample.Court) -> Assessment:
+    return assessed(rich_court)
