@@ -9,7 +9,7 @@ from importlib import import_module
 from inputs.errors import BadInput
 
 # In the order of --help. Each names a module of this package.
-VERBS = ("lab", "audit", "report")
+VERBS = ("lab", "apply", "audit", "report", "verify", "trace")
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -24,7 +24,9 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=Help,
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for name in VERBS:
+    words = sys.argv[1:] if argv is None else argv
+    # A verb that is named needs no other verb's modules: some take a second to load.
+    for name in [word for word in words[:1] if word in VERBS] or VERBS:
         import_module(f"cli.{name}").add(verbs)
     args = parser.parse_args(argv)
     try:

@@ -14,7 +14,7 @@ from compliance import chain, origin
 from compliance.catalogue import Catalogue
 from compliance.evidence import Answer, Recorder, Verdict, now
 from compliance.inventory import Host, Inventory
-from compliance.plugin import HostResult, Plugin
+from compliance.plugin import HostResult, Plugin, Proof
 from compliance.verdict import State
 from inputs import paths
 from inputs.errors import BadInput, Complaint
@@ -97,12 +97,23 @@ def run(
     return audit
 
 
+def proofs(catalogue: Catalogue, suites: Path = SUITES) -> dict[str, Proof]:
+    """What the suites say of each control (test, sabotage), without asking anybody."""
+    nobody = Plugin(
+        catalogue, (), frozenset(), lambda: None, lambda _record: None, lambda _result: None
+    )
+    collect(nobody, suites, only=True)
+    return nobody.proofs
+
+
 def collect(plugin: Plugin, suites: Path = SUITES, *, only: bool = False) -> None:
     """Let pytest collect the suites into the plugin and, unless ``only``, run them."""
     arguments = [str(suites), "-p", "no:terminal", "-p", "no:cacheprovider", "--capture=no"]
     arguments += ["--rootdir", str(paths.ROOT), "-c", str(paths.ROOT / "pyproject.toml")]
     # Nobody else's plugins: testinfra's own would give a `host` that is this very machine.
     arguments += ["--disable-plugin-autoload", "--strict-markers", "--assert=plain"]
+    # importlib: nothing of the suites lands in sys.path or under the name of another conftest.
+    arguments.append("--import-mode=importlib")
     if only:
         arguments.append("--collect-only")
     sys.dont_write_bytecode, before = True, sys.dont_write_bytecode

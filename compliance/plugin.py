@@ -39,10 +39,17 @@ class QuestionBroken(Exception):
     """The question could not be judged: a tool is missing, or its answer makes no sense."""
 
 
-def control(control_id: str, *, sabotage: str) -> Callable[[Any], Any]:
-    """Mark a test as the proof of a control. ``sabotage`` is a line of shell that makes it untrue
-    on a lab host, using the functions of tests/lab/sabotage.sh; the role must heal it."""
-    return pytest.mark.control(control_id, sabotage=sabotage)
+def control(
+    control_id: str, *, sabotage: str, says: str, also: tuple[str, ...] = ()
+) -> Callable[[Any], Any]:
+    """Mark a test as the proof of a control.
+
+    ``sabotage`` is a line of shell that makes it untrue on a lab host, using the functions of
+    tests/lab/sabotage.sh; the role must heal it. ``says`` must stand in the message of the verdict
+    that it causes, so that a reader sees the cause. ``also`` names controls of the same family that
+    the same sabotage makes untrue as well; every other one must stay right.
+    """
+    return pytest.mark.control(control_id, sabotage=sabotage, says=says, also=also)
 
 
 def not_applicable(reason: str) -> NoReturn:
@@ -79,6 +86,16 @@ class Ask:
         return str(done.stdout)
 
 
+@dataclass(frozen=True)
+class Proof:
+    """What a suite says of one control: its test, and how to break what it proves."""
+
+    test: str
+    sabotage: str
+    says: str
+    also: tuple[str, ...] = ()
+
+
 @dataclass(eq=False)  # pytest keeps its plugins by identity
 class Plugin:
     """One audit's view of pytest: which hosts and controls, and who takes what comes out.
@@ -94,8 +111,7 @@ class Plugin:
     begin: Callable[[], None]
     take: Callable[[Answer | Verdict], None]
     finished: Callable[[HostResult], None]
-    sabotages: dict[str, str] = field(default_factory=dict)
-    tests: dict[str, str] = field(default_factory=dict)
+    proofs: dict[str, Proof] = field(default_factory=dict)
     collection_errors: list[str] = field(default_factory=list)
     _send: Callable[[Any], None] = lambda _: None
     _shell: transport.Shell | None = None
@@ -115,11 +131,10 @@ class Plugin:
         if name not in self.catalogue.by_id:
             self._refuse(metafunc.definition.nodeid, f"{name} is not in the catalogue")
             return
-        if name in self.tests:
+        if name in self.proofs:
             self._refuse(metafunc.definition.nodeid, f"{name} has a test already")
             return
-        self.tests[name] = metafunc.definition.nodeid
-        self.sabotages[name] = mark.kwargs["sabotage"]
+        self.proofs[name] = Proof(test=metafunc.definition.nodeid, **mark.kwargs)
         if "target" not in metafunc.fixturenames:
             metafunc.fixturenames.append("target")
         asked = self.catalogue.by_id[name]

@@ -11,7 +11,12 @@ from compliance.plugin import Ask, Evidence, control
 Rules = list[list[dict[str, Any]]]
 
 
-@control("firewall_default_deny", sabotage="nft add chain inet tameng input '{ policy accept; }'")
+@control(
+    "firewall_default_deny",
+    sabotage="nft add chain inet tameng input '{ policy accept; }'",
+    says="accept",
+    also=("firewall_loaded_as_intended",),
+)
 def test_default_is_deny(table: list[dict[str, Any]], evidence: Evidence) -> None:
     """One base chain on input for IPv4 and IPv6, and its policy drops."""
     chains = [item["chain"] for item in table if item.get("chain", {}).get("hook") == "input"]
@@ -24,6 +29,8 @@ def test_default_is_deny(table: list[dict[str, Any]], evidence: Evidence) -> Non
 @control(
     "firewall_loaded_as_intended",
     sabotage="nft insert rule inet tameng input tcp dport 4444 accept",
+    says="4444",
+    also=("firewall_services_as_declared",),
 )
 def test_loaded_rules_are_the_intended_ones(host: Any, evidence: Evidence) -> None:
     """The same nft prints both: the file is loaded into an empty network namespace to compare."""
@@ -42,7 +49,11 @@ def test_loaded_rules_are_the_intended_ones(host: Any, evidence: Evidence) -> No
     assert not missing, f"intended but not loaded: {missing[0]}"
 
 
-@control("firewall_loaded_at_boot", sabotage="systemctl disable -q tameng-firewall.service")
+@control(
+    "firewall_loaded_at_boot",
+    sabotage="systemctl disable -q tameng-firewall.service",
+    says="disabled",
+)
 def test_loaded_at_boot(ask: Ask, evidence: Evidence) -> None:
     """systemd itself says whether it starts the unit, and whether before the network."""
     shown = _properties(
@@ -57,6 +68,8 @@ def test_loaded_at_boot(ask: Ask, evidence: Evidence) -> None:
 @control(
     "firewall_ssh_from_operators",
     sabotage="nft insert rule inet tameng input tcp dport 22 accept",
+    says="open to anywhere",
+    also=("firewall_loaded_as_intended",),
 )
 def test_ssh_only_from_operators(
     input_rules: Rules,
@@ -86,6 +99,8 @@ def test_ssh_only_from_operators(
 @control(
     "firewall_services_as_declared",
     sabotage="nft insert rule inet tameng input udp dport 161 accept",
+    says="161/udp",
+    also=("firewall_loaded_as_intended",),
 )
 def test_open_ports_are_declared(
     input_rules: Rules, public: Callable[[str], Any], evidence: Evidence
@@ -105,23 +120,34 @@ def test_open_ports_are_declared(
     assert not missing, f"declared but not open: {', '.join(missing)}"
 
 
-@control("firewall_loopback_not_spoofed", sabotage="drop_rule 'loopback from outside'")
+@control(
+    "firewall_loopback_not_spoofed",
+    sabotage="drop_rule 'loopback from outside'",
+    says="127.0.0.0/8",
+    also=("firewall_loaded_as_intended",),
+)
 def test_loopback_is_not_spoofed(input_rules: Rules, evidence: Evidence) -> None:
     """127.0.0.0/8 and ::1 are dropped unless they come by the loopback interface."""
-    by_loopback = next((i for i, rule in enumerate(input_rules) if _is_loopback(rule)), None)
+    accepted = [index for index, rule in enumerate(input_rules) if _is_loopback(rule)]
     dropped = {
-        _value(match)
-        for rule in input_rules
+        _value(match): index
+        for index, rule in enumerate(input_rules)
         if _ends_in(rule, "drop")
         for match in _matches(rule, "saddr")
     }
     evidence.measured("dropped_sources", sorted(dropped))
-    assert by_loopback == 0, "the first rule is not the one for the loopback interface"
+    assert accepted, "no rule accepts what comes by the loopback interface"
     for source in ("127.0.0.0/8", "::1"):
         assert source in dropped, f"packets from {source} by another interface are not dropped"
+        assert accepted[0] < dropped[source], f"{source} is dropped before the loopback interface"
 
 
-@control("firewall_invalid_dropped", sabotage="drop_rule '\"invalid\"'")
+@control(
+    "firewall_invalid_dropped",
+    sabotage="drop_rule '\"invalid\"'",
+    says="invalid",
+    also=("firewall_loaded_as_intended",),
+)
 def test_invalid_is_dropped(input_rules: Rules, evidence: Evidence) -> None:
     """Packets of no known connection end before any service's rule."""
     positions = [
@@ -135,7 +161,12 @@ def test_invalid_is_dropped(input_rules: Rules, evidence: Evidence) -> None:
     assert positions[0] < first_service, "services are accepted before invalid packets are dropped"
 
 
-@control("firewall_drops_recorded", sabotage="drop_rule 'tameng drop'")
+@control(
+    "firewall_drops_recorded",
+    sabotage="drop_rule 'tameng drop'",
+    says="no rule records",
+    also=("firewall_loaded_as_intended",),
+)
 def test_drops_are_recorded(input_rules: Rules, evidence: Evidence) -> None:
     """A log rule with a limit, so that a flood doesn't fill the journal."""
     logs = [rule for rule in input_rules if any("log" in e for e in rule)]
@@ -145,7 +176,12 @@ def test_drops_are_recorded(input_rules: Rules, evidence: Evidence) -> None:
     assert len(limited) == len(logs), "a log rule has no limit"
 
 
-@control("firewall_ipv6_neighbours", sabotage="drop_rule nd-neighbor-solicit")
+@control(
+    "firewall_ipv6_neighbours",
+    sabotage="drop_rule nd-neighbor-solicit",
+    says="nd-neighbor-solicit",
+    also=("firewall_loaded_as_intended",),
+)
 def test_ipv6_neighbours_are_found(input_rules: Rules, evidence: Evidence) -> None:
     """Without neighbour discovery no IPv6 address answers (RFC 4890, section 4.4.1)."""
     accepted = {

@@ -25,28 +25,40 @@ KEX = POST_QUANTUM | {
 MARKERS = {"kex-strict-s-v00@openssh.com", "ext-info-s"}
 
 
-@control("ssh_no_empty_passwords", sabotage="set_sshd PermitEmptyPasswords yes")
+@control(
+    "ssh_no_empty_passwords",
+    sabotage="set_sshd PermitEmptyPasswords yes",
+    says="PermitEmptyPasswords is yes",
+)
 def test_empty_passwords_are_refused(sshd: dict[str, str], evidence: Evidence) -> None:
     """An account with a blank password must not be a way in."""
     evidence.measured("permitemptypasswords", sshd["permitemptypasswords"])
     assert sshd["permitemptypasswords"] == "no", "PermitEmptyPasswords is yes"
 
 
-@control("ssh_keys_only", sabotage="set_sshd AuthenticationMethods any PasswordAuthentication yes")
+@control(
+    "ssh_keys_only",
+    sabotage="set_sshd AuthenticationMethods any PasswordAuthentication yes",
+    says="password",
+)
 def test_only_keys_are_offered(ssh_offer: dict[str, Any], evidence: Evidence) -> None:
     """The running daemon must not even offer to take a password."""
     evidence.measured("methods", ssh_offer["methods"])
     assert ssh_offer["methods"] == ["publickey"], f"sshd offers {', '.join(ssh_offer['methods'])}"
 
 
-@control("ssh_no_root_login", sabotage="precede_sshd PermitRootLogin yes")
+@control(
+    "ssh_no_root_login", sabotage="precede_sshd PermitRootLogin yes", says="PermitRootLogin is yes"
+)
 def test_root_is_refused(sshd: dict[str, str], evidence: Evidence) -> None:
     """Root's own log-in hides who it was."""
     evidence.measured("permitrootlogin", sshd["permitrootlogin"])
     assert sshd["permitrootlogin"] == "no", f"PermitRootLogin is {sshd['permitrootlogin']}"
 
 
-@control("ssh_groups_as_declared", sabotage="set_sshd AllowGroups 'ssh-users users'")
+@control(
+    "ssh_groups_as_declared", sabotage="set_sshd AllowGroups 'ssh-users users'", says="'users'"
+)
 def test_only_declared_groups(
     sshd: dict[str, str], public: Callable[[str], Any], evidence: Evidence
 ) -> None:
@@ -57,14 +69,14 @@ def test_only_declared_groups(
     assert sorted(allowed) == sorted(declared), f"AllowGroups is {allowed}, declared {declared}"
 
 
-@control("ssh_few_tries", sabotage="set_sshd MaxAuthTries 20")
+@control("ssh_few_tries", sabotage="set_sshd MaxAuthTries 20", says="MaxAuthTries is 20")
 def test_few_tries(sshd: dict[str, str], evidence: Evidence) -> None:
     """At most 4 tries a connection (CIS)."""
     evidence.measured("maxauthtries", int(sshd["maxauthtries"]))
     assert int(sshd["maxauthtries"]) <= 4, f"MaxAuthTries is {sshd['maxauthtries']}"
 
 
-@control("ssh_short_grace", sabotage="set_sshd LoginGraceTime 600")
+@control("ssh_short_grace", sabotage="set_sshd LoginGraceTime 600", says="LoginGraceTime is 600 s")
 def test_short_grace(sshd: dict[str, str], evidence: Evidence) -> None:
     """Between 1 and 60 seconds to log in (CIS); 0 would mean for ever."""
     seconds = int(sshd["logingracetime"])
@@ -72,7 +84,7 @@ def test_short_grace(sshd: dict[str, str], evidence: Evidence) -> None:
     assert 1 <= seconds <= 60, f"LoginGraceTime is {seconds} s"
 
 
-@control("ssh_starts_limited", sabotage="set_sshd MaxStartups 500")
+@control("ssh_starts_limited", sabotage="set_sshd MaxStartups 500", says="MaxStartups is 500")
 def test_unfinished_logins_are_limited(sshd: dict[str, str], evidence: Evidence) -> None:
     """At most 10:30:60 connections that have not logged in (CIS)."""
     start, rate, full = (int(n) for n in sshd["maxstartups"].split(":"))
@@ -81,7 +93,7 @@ def test_unfinished_logins_are_limited(sshd: dict[str, str], evidence: Evidence)
     assert within, f"MaxStartups is {sshd['maxstartups']}"
 
 
-@control("ssh_ciphers_strong", sabotage="set_sshd Ciphers +aes256-cbc")
+@control("ssh_ciphers_strong", sabotage="set_sshd Ciphers +aes256-cbc", says="aes256-cbc")
 def test_ciphers(ssh_offer: dict[str, Any], evidence: Evidence) -> None:
     """What the running daemon offers, not what a file says."""
     evidence.measured("ciphers", ssh_offer["ciphers"])
@@ -89,7 +101,7 @@ def test_ciphers(ssh_offer: dict[str, Any], evidence: Evidence) -> None:
     assert not weak, f"sshd offers weak ciphers: {', '.join(weak)}"
 
 
-@control("ssh_macs_strong", sabotage="set_sshd MACs +hmac-sha1")
+@control("ssh_macs_strong", sabotage="set_sshd MACs +hmac-sha1", says="hmac-sha1")
 def test_macs(ssh_offer: dict[str, Any], evidence: Evidence) -> None:
     """What the running daemon offers, not what a file says."""
     evidence.measured("macs", ssh_offer["macs"])
@@ -97,7 +109,11 @@ def test_macs(ssh_offer: dict[str, Any], evidence: Evidence) -> None:
     assert not weak, f"sshd offers weak MACs: {', '.join(weak)}"
 
 
-@control("ssh_key_exchange_strong", sabotage="set_sshd KexAlgorithms +diffie-hellman-group14-sha1")
+@control(
+    "ssh_key_exchange_strong",
+    sabotage="set_sshd KexAlgorithms +diffie-hellman-group14-sha1",
+    says="diffie-hellman-group14-sha1",
+)
 def test_key_exchange(ssh_offer: dict[str, Any], evidence: Evidence) -> None:
     """No weak method, and at least one that withstands a quantum computer."""
     offered = set(ssh_offer["kex"]) - MARKERS
@@ -107,7 +123,7 @@ def test_key_exchange(ssh_offer: dict[str, Any], evidence: Evidence) -> None:
     assert offered & POST_QUANTUM, "sshd offers no post-quantum key exchange"
 
 
-@control("ssh_silent_dropped", sabotage="set_sshd ClientAliveInterval 0")
+@control("ssh_silent_dropped", sabotage="set_sshd ClientAliveInterval 0", says="after 0 s")
 def test_silent_sessions_are_dropped(sshd: dict[str, str], evidence: Evidence) -> None:
     """Interval times count is the longest silence; 0 of either never drops."""
     longest = int(sshd["clientaliveinterval"]) * int(sshd["clientalivecountmax"])
@@ -115,14 +131,18 @@ def test_silent_sessions_are_dropped(sshd: dict[str, str], evidence: Evidence) -
     assert 0 < longest <= 900, f"a silent session is dropped after {longest} s (0 is never)"
 
 
-@control("ssh_no_forwarding", sabotage="set_sshd DisableForwarding no AllowTcpForwarding yes")
+@control(
+    "ssh_no_forwarding",
+    sabotage="set_sshd DisableForwarding no AllowTcpForwarding yes",
+    says="DisableForwarding is no",
+)
 def test_no_forwarding(sshd: dict[str, str], evidence: Evidence) -> None:
     """DisableForwarding overrules every other forwarding option."""
     evidence.measured("disableforwarding", sshd["disableforwarding"])
     assert sshd["disableforwarding"] == "yes", "DisableForwarding is no"
 
 
-@control("ssh_warning_shown", sabotage="set_sshd Banner none")
+@control("ssh_warning_shown", sabotage="set_sshd Banner none", says="no warning is shown")
 def test_warning_is_shown(ssh_offer: dict[str, Any], evidence: Evidence) -> None:
     """The client really gets a text, and it doesn't tell a stranger what runs here."""
     banner = ssh_offer["banner"]
@@ -132,14 +152,18 @@ def test_warning_is_shown(ssh_offer: dict[str, Any], evidence: Evidence) -> None
     assert not told, f"the warning tells strangers about {', '.join(told)}"
 
 
-@control("ssh_logins_recorded", sabotage="set_sshd LogLevel ERROR")
+@control("ssh_logins_recorded", sabotage="set_sshd LogLevel ERROR", says="LogLevel is ERROR")
 def test_logins_are_recorded(sshd: dict[str, str], evidence: Evidence) -> None:
     """VERBOSE is the level that records the key's fingerprint (sshd_config(5))."""
     evidence.measured("loglevel", sshd["loglevel"])
     assert sshd["loglevel"] == "VERBOSE", f"LogLevel is {sshd['loglevel']}"
 
 
-@control("ssh_host_keys_private", sabotage="chmod 0644 /etc/ssh/ssh_host_ed25519_key")
+@control(
+    "ssh_host_keys_private",
+    sabotage="chmod 0644 /etc/ssh/ssh_host_ed25519_key",
+    says="ssh_host_ed25519_key (644",
+)
 def test_host_keys_are_private(sshd: dict[str, str], ask: Ask, evidence: Evidence) -> None:
     """Every key that sshd says it uses."""
     keys = sshd["hostkey"].split()

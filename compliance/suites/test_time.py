@@ -13,7 +13,17 @@ LARGEST_OFFSET = 1.0  # seconds: enough to put two machines' log lines in order 
 RIVALS = ["systemd-timesyncd.service", "ntpsec.service", "ntp.service", "openntpd.service"]
 
 
-@control("time_daemon_running", sabotage="systemctl disable -q --now chrony.service")
+@control(
+    "time_daemon_running",
+    sabotage="systemctl disable -q --now chrony.service",
+    says="chrony.service is not active",
+    also=(
+        "time_synchronised",
+        "time_sources_as_declared",
+        "time_unprivileged",
+        "time_served_as_declared",
+    ),
+)
 def test_daemon_runs(ask: Ask, host: Any, evidence: Evidence) -> None:
     """It runs, starts with the machine, and answers."""
     state = ask("systemctl show chrony.service -p ActiveState -p UnitFileState --value").split()
@@ -25,7 +35,12 @@ def test_daemon_runs(ask: Ask, host: Any, evidence: Evidence) -> None:
     assert answers, "chronyd doesn't answer"
 
 
-@control("time_synchronised", sabotage="set_chrony_source 198.51.100.9")
+@control(
+    "time_synchronised",
+    sabotage="set_chrony_source 198.51.100.9",
+    says="not synchronised",
+    also=("time_sources_as_declared",),
+)
 def test_clock_is_synchronised(host: Any, evidence: Evidence) -> None:
     """A daemon that was just started is given ten seconds to find its sources."""
     done = host.run("chronyc -c tracking")
@@ -43,7 +58,9 @@ def test_clock_is_synchronised(host: Any, evidence: Evidence) -> None:
     assert offset <= LARGEST_OFFSET, f"the clock is off by {offset:.3f} s"
 
 
-@control("time_sources_as_declared", sabotage="add_chrony 'server 198.51.100.9'")
+@control(
+    "time_sources_as_declared", sabotage="add_chrony 'server 198.51.100.9'", says="198.51.100.9"
+)
 def test_sources_are_declared(host: Any, public: Callable[[str], Any], evidence: Evidence) -> None:
     """The sources that the running daemon uses, by the names it was given."""
     done = host.run("chronyc -c -N sources")
@@ -54,7 +71,7 @@ def test_sources_are_declared(host: Any, public: Callable[[str], Any], evidence:
     assert used == declared, f"chronyd uses {used}, declared {declared}"
 
 
-@control("time_single_daemon", sabotage="rival_clock openntpd.service")
+@control("time_single_daemon", sabotage="rival_clock openntpd.service", says="openntpd.service")
 def test_one_daemon_only(ask: Ask, evidence: Evidence) -> None:
     """No other time daemon runs or would start."""
     states = ask(f"systemctl is-active {' '.join(RIVALS)}", exits=(0, 3, 4)).split()
@@ -63,7 +80,11 @@ def test_one_daemon_only(ask: Ask, evidence: Evidence) -> None:
     assert not running, f"{', '.join(running)} runs beside chrony"
 
 
-@control("time_zone_of_court", sabotage="ln -sfn /usr/share/zoneinfo/UTC /etc/localtime")
+@control(
+    "time_zone_of_court",
+    sabotage="ln -sfn /usr/share/zoneinfo/UTC /etc/localtime",
+    says="UTC +0000",
+)
 def test_zone(ask: Ask, public: Callable[[str], Any], evidence: Evidence) -> None:
     """The name and the offset that the machine prints are those of the court's zone."""
     printed = ask("date '+%Z %z'").strip()
@@ -72,7 +93,11 @@ def test_zone(ask: Ask, public: Callable[[str], Any], evidence: Evidence) -> Non
     assert printed == wanted, f"the machine's zone is {printed}, the court's {wanted}"
 
 
-@control("time_served_as_declared", sabotage="add_chrony 'port 123' 'allow 198.51.100.0/24'")
+@control(
+    "time_served_as_declared",
+    sabotage="add_chrony 'port 123' 'allow 198.51.100.0/24'",
+    says="NTP port is open",
+)
 def test_time_is_served_as_declared(
     ask: Ask, host: Any, public: Callable[[str], Any], evidence: Evidence
 ) -> None:
@@ -89,7 +114,7 @@ def test_time_is_served_as_declared(
     assert stranger.startswith("209"), f"a stranger gets time: {stranger}"
 
 
-@control("time_unprivileged", sabotage="add_chrony 'user root'")
+@control("time_unprivileged", sabotage="add_chrony 'user root'", says="runs as root")
 def test_daemon_is_unprivileged(ask: Ask, host: Any, evidence: Evidence) -> None:
     """The process that reads packets belongs to a user of its own."""
     process = ask("systemctl show chrony.service -p MainPID --value").strip()

@@ -18,7 +18,11 @@ WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 YES = {"1", "true", "yes", "on", "always"}  # apt.conf(5)
 
 
-@control("updates_automatic", sabotage="set_apt 'APT::Periodic::Unattended-Upgrade \"0\";'")
+@control(
+    "updates_automatic",
+    sabotage="set_apt 'APT::Periodic::Unattended-Upgrade \"0\";'",
+    says="Unattended-Upgrade",
+)
 def test_updates_are_automatic(apt: dict[str, list[str]], ask: Ask, evidence: Evidence) -> None:
     """The three switches that apt's daily job reads, and the program that it then starts."""
     names = ["Enable", "Update-Package-Lists", "Unattended-Upgrade"]
@@ -31,7 +35,9 @@ def test_updates_are_automatic(apt: dict[str, list[str]], ask: Ask, evidence: Ev
 
 
 @control(
-    "updates_security_origin", sabotage="set_apt '#clear Unattended-Upgrade::Origins-Pattern;'"
+    "updates_security_origin",
+    sabotage="set_apt '#clear Unattended-Upgrade::Origins-Pattern;'",
+    says="left out",
 )
 def test_security_archive_is_included(
     apt: dict[str, list[str]], ask: Ask, evidence: Evidence
@@ -45,7 +51,12 @@ def test_security_archive_is_included(
     assert known, "apt has no lists of the security archive"
 
 
-@control("updates_timers_active", sabotage="systemctl disable -q --now apt-daily-upgrade.timer")
+@control(
+    "updates_timers_active",
+    sabotage="systemctl disable -q --now apt-daily-upgrade.timer",
+    says="apt-daily-upgrade.timer is not active",
+    also=("updates_in_window",),
+)
 def test_timers_are_active(ask: Ask, evidence: Evidence) -> None:
     """Both of Debian's timers run and start with the machine."""
     for timer in TIMERS:
@@ -55,7 +66,7 @@ def test_timers_are_active(ask: Ask, evidence: Evidence) -> None:
         assert "enabled" in state, f"{timer} doesn't start with the machine"
 
 
-@control("updates_in_window", sabotage="move_timer apt-daily-upgrade.timer 12:00")
+@control("updates_in_window", sabotage="move_timer apt-daily-upgrade.timer 12:00", says="12:00")
 def test_next_upgrade_is_in_the_window(ask: Ask, public: Public, evidence: Evidence) -> None:
     """When systemd will start the next upgrade."""
     when = _next(ask, "apt-daily-upgrade.timer", public)
@@ -67,6 +78,7 @@ def test_next_upgrade_is_in_the_window(ask: Ask, public: Public, evidence: Evide
 @control(
     "updates_reboot_in_window",
     sabotage="set_apt 'Unattended-Upgrade::Automatic-Reboot \"true\";'",
+    says="restarts the machine by itself",
 )
 def test_reboot_is_in_the_window(
     apt: dict[str, list[str]], ask: Ask, public: Public, evidence: Evidence
@@ -84,7 +96,11 @@ def test_reboot_is_in_the_window(
         assert not when, f"a restart is planned for {when:%a %H:%M}, and the inventory wants none"
 
 
-@control("updates_sources_signed", sabotage="set_apt 'APT::Get::AllowUnauthenticated \"true\";'")
+@control(
+    "updates_sources_signed",
+    sabotage="set_apt 'APT::Get::AllowUnauthenticated \"true\";'",
+    says="AllowUnauthenticated",
+)
 def test_sources_are_signed(apt: dict[str, list[str]], ask: Ask, evidence: Evidence) -> None:
     """apt trusts each index by a signature, and no option lets an unsigned one pass."""
     targets = ask(
@@ -110,7 +126,9 @@ def test_sources_are_signed(apt: dict[str, list[str]], ask: Ask, evidence: Evide
     assert not found, f"exempt from signatures: {found and found[0].strip()}"
 
 
-@control("updates_waiting_known", sabotage="rm -f /var/lib/tameng/updates-waiting.json")
+@control(
+    "updates_waiting_known", sabotage="rm -f /var/lib/tameng/updates-waiting.json", says="no list"
+)
 def test_what_waits_is_listed(ask: Ask, host: Any, evidence: Evidence) -> None:
     """The list is at most a day old and says what apt itself says now."""
     done = host.run("cat /var/lib/tameng/updates-waiting.json")

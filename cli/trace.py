@@ -1,0 +1,82 @@
+"""``tameng trace``: the 29 steps with what covers each, and what doesn't yet."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from compliance import audit, catalogue
+from compliance.catalogue import Catalogue
+from compliance.plugin import Proof
+from reports.publish import DOCUMENTS
+
+_EXAMPLES = """\
+examples:
+  tameng trace           one line a step, then what is not covered
+  tameng trace --json    everything, for another program: step -> controls -> role, test, documents
+"""
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser(
+        "trace",
+        help="the SOP's 29 steps and what covers them",
+        description="Follow each step of the SOP to its controls, roles, tests and documents.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="as data")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    known = catalogue.load()
+    traced = trace(known, audit.proofs(known))
+    if args.json:
+        print(json.dumps(traced, ensure_ascii=False, indent=1))
+        return 0
+    activities = {step.id: step.activity for step in known.sop.steps}
+    bare = []
+    for step in traced["steps"]:
+        controls, documents = len(step["controls"]), step["documents"]
+        made = f"{controls:>3} controls" if controls else "  - controls"
+        print(f"{step['id']}  {made}  {', '.join(documents) or '-':<20} {activities[step['id']]}")
+        if not (controls or documents or step["records"]):
+            bare.append(step["id"])
+    total = len({c["id"] for step in traced["steps"] for c in step["controls"]})
+    print(f"\n{total} controls; {29 - len(bare)} of 29 steps have a control or a document")
+    print(f"nothing covers yet: {', '.join(bare) or 'none'}")
+    return 0
+
+
+def trace(known: Catalogue, proofs: dict[str, Proof]) -> dict[str, Any]:
+    """The shape that docs/architecture.md gives; a control stands under each step it serves."""
+    documents = {document.CODE: [document.FILE] for document in DOCUMENTS}
+    return {
+        "steps": [
+            {
+                "id": step.id,
+                "documents": documents.get(step.id, []),
+                "records": [],
+                "controls": [_control(c, proofs.get(c.id)) for c in known.by_step[step.id]],
+            }
+            for step in known.sop.steps
+        ]
+    }
+
+
+def _control(control: catalogue.Control, proof: Proof | None) -> dict[str, Any]:
+    return {
+        "id": control.id,
+        "family": control.family,
+        "role": control.enforced_by,
+        "test": proof.test if proof else None,
+        "sabotage": proof.sabotage if proof else None,
+        "says": proof.says if proof else None,
+        "also": list(proof.also) if proof else [],
+        "severity": control.severity,
+        "applies_to": control.applies_to,
+        "references": control.references,
+        "every": control.every,
+    }
