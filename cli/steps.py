@@ -25,7 +25,7 @@ QUIET = "Validating arguments"
 
 
 class Steps:
-    """Follows ansible-playbook's output; prints each step as it starts, its seconds when it ends."""
+    """Follows ansible-playbook's output; prints each step, and how long it took."""
 
     def __init__(self) -> None:
         self.cause = "ansible-playbook said nothing of why"
@@ -79,7 +79,7 @@ def run_playbook(
     steps = Steps()
     with (
         log.open("a", encoding="utf-8") as kept,
-        subprocess.Popen(  # noqa: S603 - our own playbook, no shell
+        subprocess.Popen(
             command,
             cwd=ROOT,
             env=env,
@@ -90,8 +90,7 @@ def run_playbook(
         ) as process,
     ):
         kept.write(f"\n==== {playbook.name} {' '.join(arguments)}\n")
-        assert process.stdout is not None
-        for line in process.stdout:
+        for line in process.stdout or ():
             kept.write(line)
             kept.flush()
             steps.line(line.rstrip())
