@@ -40,6 +40,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"{run.folder}: incomplete: it never ended, and counts for nothing")
     changed = f"{len(defects)} defects" if defects else "nothing was changed"
     print(f"{len(sealed)} sealed runs, {len(incomplete)} incomplete: {changed}")
-    if sealed and not (folder / "allowed_signers").exists():
+    if sealed and folder.name != "lab" and not (folder / "allowed_signers").exists():
         print(f"note: {signer.allowed} is no safer than the evidence; commit it to {folder}")
     return 1 if defects else 0

@@ -46,8 +46,8 @@ def control(
 
     ``sabotage`` is a line of shell that makes it untrue on a lab host, using the functions of
     tests/lab/sabotage.sh; the role must heal it. ``says`` must stand in the message of the verdict
-    that it causes, so that a reader sees the cause. ``also`` names controls of the same family that
-    the same sabotage makes untrue as well; every other one must stay right.
+    that it causes, so that a reader sees the cause. ``also`` names the controls that the same
+    sabotage makes untrue as well; every other one must stay right.
     """
     return pytest.mark.control(control_id, sabotage=sabotage, says=says, also=also)
 

@@ -80,7 +80,9 @@ class Shell(base.BaseBackend):  # type: ignore[misc] # testinfra ships no types
 
     def __init__(self, target: Host, record: Callable[[Answer], None]) -> None:
         super().__init__(target.name)
-        self.target = target
+        # Read now: templating an inventory is not safe in several threads, asking hosts is.
+        self.address = target.address
+        self._arguments = target.ssh_arguments
         self.asked: list[str] = []
         self.host_key = ""
         self.failure: TransportError | None = None
@@ -122,7 +124,7 @@ class Shell(base.BaseBackend):  # type: ignore[misc] # testinfra ships no types
 
     def _ask(self, line: str, seconds: float) -> tuple[str, base.CommandResult | TransportError]:
         self._sent += 1
-        number = f"{self.target.name}:{self._sent}"
+        number = f"{self.hostname}:{self._sent}"
         at, began = now(), time.monotonic()
         answer: base.CommandResult | TransportError
         try:
@@ -133,7 +135,7 @@ class Shell(base.BaseBackend):  # type: ignore[misc] # testinfra ships no types
             out, err, status, answer = b"", b"", None, exc
         self._record(
             Answer(
-                id=number, host=self.target.name, command=line, exit=status,
+                id=number, host=self.hostname, command=line, exit=status,
                 stdout_sha256=hashlib.sha256(out).hexdigest(),
                 stderr_sha256=hashlib.sha256(err).hexdigest(), stdout_bytes=len(out),
                 at=at, seconds=round(time.monotonic() - began, 4),
@@ -161,8 +163,8 @@ class Shell(base.BaseBackend):  # type: ignore[misc] # testinfra ships no types
         # A named file: ssh closes every inherited descriptor above stderr when it starts.
         with tempfile.NamedTemporaryFile(prefix="tameng-ssh-") as log:
             self._process = subprocess.Popen(
-                [*_SSH, "-E", log.name, *self.target.ssh_arguments,
-                 "--", self.target.address, _LOGIN],
+                [*_SSH, "-E", log.name, *self._arguments,
+                 "--", self.address, _LOGIN],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
             )  # fmt: skip
             try:
@@ -184,7 +186,7 @@ class Shell(base.BaseBackend):  # type: ignore[misc] # testinfra ships no types
         """Why ssh ended: its own log says more than its exit status (always 255)."""
         log.seek(0)
         text = log.read().decode(errors="replace")
-        where = self.target.address
+        where = self.address
         if re.search(r"Host key verification failed|HOST IDENTIFICATION HAS CHANGED", text):
             return HostKeyMismatch(f"{where} does not show the pinned host key")
         if "Permission denied" in text:

@@ -71,7 +71,17 @@ def test_sources_are_declared(host: Any, public: Callable[[str], Any], evidence:
     assert used == declared, f"chronyd uses {used}, declared {declared}"
 
 
-@control("time_single_daemon", sabotage="rival_clock openntpd.service", says="openntpd.service")
+@control(
+    "time_single_daemon",
+    sabotage="rival_clock openntpd.service",
+    says="openntpd.service",
+    also=(
+        "time_daemon_running",
+        "time_synchronised",
+        "time_sources_as_declared",
+        "time_unprivileged",
+    ),
+)
 def test_one_daemon_only(ask: Ask, evidence: Evidence) -> None:
     """No other time daemon runs or would start."""
     states = ask(f"systemctl is-active {' '.join(RIVALS)}", exits=(0, 3, 4)).split()
@@ -84,6 +94,7 @@ def test_one_daemon_only(ask: Ask, evidence: Evidence) -> None:
     "time_zone_of_court",
     sabotage="ln -sfn /usr/share/zoneinfo/UTC /etc/localtime",
     says="UTC +0000",
+    also=("updates_in_window", "updates_reboot_in_window"),  # timers follow the zone
 )
 def test_zone(ask: Ask, public: Callable[[str], Any], evidence: Evidence) -> None:
     """The name and the offset that the machine prints are those of the court's zone."""
