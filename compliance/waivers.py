@@ -46,6 +46,12 @@ class Waiver(Strict):
         return self.granted <= day <= self.expires
 
 
+class File(Strict):
+    """waivers.yml. A mapping, as a bare list with ``hosts`` in it reads as a playbook."""
+
+    waivers: list[Waiver]
+
+
 @dataclass(frozen=True)
 class Waivers:
     """All of a court's waivers, with the estate that their group names are resolved in."""
@@ -77,10 +83,10 @@ def load(inventory: Path, catalogue: Catalogue, court: Court, estate: Estate) ->
     """Read ``waivers.yml`` of an inventory folder; raises BadInput with a line for each defect."""
     file = inventory / "waivers.yml"
     data, lines = yamlfile.load_with_lines(file)
-    waivers = yamlfile.validate(file, data, lines, list[Waiver])
+    waivers = yamlfile.validate(file, data, lines, File).waivers
     names = set(estate).union(*estate.values())
     defects = [
-        Complaint(file, yamlfile.line_of(lines, loc), what)
+        Complaint(file, yamlfile.line_of(lines, ("waivers", *loc)), what)
         for index, waiver in enumerate(waivers)
         for loc, what in (
             *_defects(index, waiver, catalogue, court, names),

@@ -43,7 +43,7 @@ def control(**changed: object) -> catalogue.Control:
 
 
 def load(folder: Path, text: str) -> waivers.Waivers:
-    (folder / "waivers.yml").write_text(text)
+    (folder / "waivers.yml").write_text("waivers:\n" + text)
     known = Catalogue((control(),), catalogue.load_sop())
     return waivers.load(folder, known, court.load(ROOT / "inventory" / "lab"), ESTATE)
 
@@ -89,18 +89,18 @@ def test_a_waiver_nothing_needed_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [
-        ("  expires: 2026-11-28\n", "", 1, "expires: Field required"),
-        ("2026-11-28", "2026-11-29", 7, "at most 180 days"),
-        ("2026-11-28", "2026-05-31", 7, "before it was granted"),
-        ("ssh_no_root_login", "ssh_unknown", 1, "no control of the catalogue"),
-        ("[servers]", "[servers, mars]", 2, "mars is no host or group"),
-        ("[servers]", "[]", 2, "at least 1 item"),
-        ("owner: nurul", "owner: nobody", 4, "not among the people"),
-        ("approver: bagus", "approver: nobody", 5, "not among the people"),
-        ("approver: bagus", "approver: nurul", 5, "another person"),
-        ("reason: The", "reason: x #", 3, "at least 15 characters"),
-        ("granted:", "grantd:", 6, "not permitted"),
-        ("2026-06-01", "June", 6, "valid date"),
+        ("  expires: 2026-11-28\n", "", 2, "expires: Field required"),
+        ("2026-11-28", "2026-11-29", 8, "at most 180 days"),
+        ("2026-11-28", "2026-05-31", 8, "before it was granted"),
+        ("ssh_no_root_login", "ssh_unknown", 2, "no control of the catalogue"),
+        ("[servers]", "[servers, mars]", 3, "mars is no host or group"),
+        ("[servers]", "[]", 3, "at least 1 item"),
+        ("owner: nurul", "owner: nobody", 5, "not among the people"),
+        ("approver: bagus", "approver: nobody", 6, "not among the people"),
+        ("approver: bagus", "approver: nurul", 6, "another person"),
+        ("reason: The", "reason: x #", 4, "at least 15 characters"),
+        ("granted:", "grantd:", 7, "not permitted"),
+        ("2026-06-01", "June", 7, "valid date"),
     ],
 )
 def test_a_defect_is_named_with_its_line(
@@ -113,7 +113,7 @@ def test_a_defect_is_named_with_its_line(
 
 def test_two_waivers_for_one_host_and_day_are_refused(tmp_path: Path) -> None:
     """By a group here and by a name there it is still twice."""
-    with pytest.raises(BadInput, match=r"waivers\.yml:8: .*already waived for app"):
+    with pytest.raises(BadInput, match=r"waivers\.yml:9: .*already waived for app"):
         load(tmp_path, GOOD + GOOD.replace("[servers]", "[pc-1, app]"))
 
 

@@ -25,7 +25,7 @@ def court(tmp_path: Path) -> sample.Court:
     inventory = tmp_path / "inventory"
     inventory.mkdir()
     shutil.copy(ROOT / "inventory" / "lab" / "court.yml", inventory)
-    (inventory / "waivers.yml").write_text("[]\n")
+    (inventory / "waivers.yml").write_text("waivers: []\n")
     return sample.Court(tmp_path / "var", inventory)
 
 

@@ -154,6 +154,7 @@ def rich(court: Court) -> None:
 
 
 WAIVERS = """\
+waivers:
 - control: updates_automatic
   hosts: [app]
   reason: Aplikasi perkara baru diuji vendor dengan pembaruan otomatis pada Desember.

@@ -75,7 +75,7 @@ def break_the_court(court: sample.Court) -> Path:
 
 def break_the_waivers(court: sample.Court) -> Path:
     path = court.inventory / "waivers.yml"
-    path.write_text("# none\n\n- control: ssh_nothing\n")
+    path.write_text("# none\nwaivers:\n- control: ssh_nothing\n")
     return path
 
 
