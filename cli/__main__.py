@@ -9,7 +9,7 @@ from importlib import import_module
 from inputs.errors import BadInput
 
 # In the order of --help. Each names a module of this package.
-VERBS = ("lab", "apply", "audit", "report", "verify", "trace")
+VERBS = ("demo", "test", "lab", "apply", "audit", "report", "verify", "trace")
 
 
 class Help(argparse.RawDescriptionHelpFormatter):

@@ -1,0 +1,82 @@
+"""``tameng test``: everything that CI runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from inputs import paths
+
+_EXAMPLES = """\
+examples:
+  sudo ./tameng test                    everything, in a lab of its own that is taken down again
+  ./tameng test unit                    no root, no network, within a minute
+  ./tameng test lint types              two parts
+  sudo ./tameng test lab -k sabotage --keep
+                                        some of the lab's tests; the lab stays up for the next time
+"""
+_BIN = Path(sys.executable).parent
+_TAMENG = [sys.executable, "-m", "cli"]
+_CODE = ["inputs", "compliance", "reports", "cli", "plugins", "tests", "benchmarks"]
+_PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=5"]
+_SYNTAX = [str(_BIN / "ansible-playbook"), "--syntax-check", "playbooks/site.yml"]
+PARTS: dict[str, list[list[str]]] = {
+    "lint": [
+        [str(_BIN / "ruff"), "check"],
+        [str(_BIN / "ruff"), "format", "--check"],
+        [str(_BIN / "yamllint"), "--strict", "."],
+        [*_SYNTAX, "-i", "inventory/lab/hosts.yml"],
+        [*_SYNTAX, "-i", "inventory/penajam/hosts.yml"],
+        [str(_BIN / "ansible-lint"), "--offline", "--profile", "production"],
+    ],
+    "types": [[str(_BIN / "mypy"), *_CODE]],
+    "unit": [[*_PYTEST, "tests/unit", "tests/test_architecture.py"]],
+    "lab": [[*_PYTEST, "tests/lab"]],
+}
+# Never the lab that somebody may be looking at: tests break hosts.
+_LAB = {"TAMENG_LAB": "test", "TAMENG_LAB_SUBNET": "10.79"}
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser(
+        "test",
+        help="lint, types, unit tests, and tests on real hosts",
+        description="Run the tests, part by part; the first command that fails ends the run.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "part", nargs="*", choices=[[], *PARTS], help=f"of {', '.join(PARTS)}; default: all"
+    )
+    parser.add_argument("-k", metavar="EXPRESSION", help="only the tests that match, as pytest's")
+    parser.add_argument("--keep", action="store_true", help="leave the test lab up")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 when all that was asked for passed, else 1."""
+    for part in args.part or PARTS:
+        failed = any(_run(command, args.k) for command in PARTS[part])
+        if part == "lab" and not args.keep:
+            _run([*_TAMENG, "lab", "down"], None)
+        if failed:
+            print(f"tameng: the part {part} failed, see above", file=sys.stderr)
+            return 1
+    return 0
+
+
+def _run(command: list[str], only: str | None) -> int:
+    """Run one command with its output as it comes, then say how long it took."""
+    if only and "pytest" in command:
+        command = [*command, "-k", only]
+    shown = " ".join(Path(word).name if word.startswith("/") else word for word in command)
+    print(f"== {shown}", flush=True)
+    began = time.monotonic()
+    environment = {**os.environ, **_LAB, "ANSIBLE_NOCOLOR": "1"}
+    status = subprocess.run(command, cwd=paths.ROOT, env=environment, check=False).returncode
+    print(f"== {'failed' if status else 'ok'} after {time.monotonic() - began:.0f} s", flush=True)
+    return status
