@@ -123,6 +123,8 @@ def collect(plugin: Plugin, suites: Path = SUITES, *, only: bool = False) -> Non
         sys.dont_write_bytecode = before
     if plugin.collection_errors:
         raise BadInput([Complaint(suites, 0, what) for what in plugin.collection_errors])
+    if plugin.failure:
+        raise plugin.failure
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         raise BadInput.at(suites, 0, f"pytest could not run the suites (exit {status})")
 

@@ -7,8 +7,10 @@ and ``public`` (the inventory's public variables).
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -29,6 +31,7 @@ MOST_WORKERS = 50
 
 
 _Phase = Literal["setup", "call", "teardown"]
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class NotApplicable(Exception):
@@ -113,6 +116,7 @@ class Plugin:
     finished: Callable[[HostResult], None]
     proofs: dict[str, Proof] = field(default_factory=dict)
     collection_errors: list[str] = field(default_factory=list)
+    failure: OSError | None = None
     _send: Callable[[Any], None] = lambda _: None
     _shell: transport.Shell | None = None
     _evidence: Evidence = field(default_factory=Evidence)
@@ -161,17 +165,28 @@ class Plugin:
         queues: dict[str, list[pytest.Item]] = {}
         for item in session.items:
             queues.setdefault(_target(item).name, []).append(item)
-        waiting = list(queues.items())
-        running: dict[Connection, _Worker] = {}
-        while waiting or running:
-            while waiting and len(running) < MOST_WORKERS:
-                name, items = waiting.pop(0)
-                worker = self._start(name, items)
-                running[worker.connection] = worker
-            for connection in wait(list(running)):
-                if isinstance(connection, Connection) and not self._receive(running[connection]):
-                    self._collect(running.pop(connection))
+        try:
+            self._run(list(queues.items()))
+        except OSError as exc:
+            # pytest would turn it into an "internal error"; the caller can say what it is.
+            self.failure = exc
         return True
+
+    def _run(self, waiting: list[tuple[str, list[pytest.Item]]]) -> None:
+        running: dict[Connection, _Worker] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < MOST_WORKERS:
+                    worker = self._start(*waiting.pop(0))
+                    running[worker.connection] = worker
+                for connection in wait(list(running)):
+                    worker = running[cast(Connection, connection)]
+                    if not self._receive(worker):
+                        del running[worker.connection]
+                        self._collect(worker)
+        finally:
+            for worker in running.values():
+                worker.process.kill()
 
     def _start(self, name: str, items: list[pytest.Item]) -> _Worker:
         # fork: the collected items are shared, so a host costs no second start of Python.
@@ -183,6 +198,8 @@ class Plugin:
         return _Worker(name, items, ours, process)
 
     def _work(self, connection: Connection, items: list[pytest.Item]) -> None:
+        # Killed with its parent, even when that one is killed: nobody asks for nobody.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         self._send = connection.send
         for item, following in zip(items, [*items[1:], None], strict=True):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
