@@ -6,9 +6,9 @@ Parameters are those of ``plugins/modules/converge.py``, but for `files`, which 
 templates   the folder whose tree mirrors the host's; the role's ``templates/`` unless given.
             ``NAME.j2`` is rendered to NAME, anything else is sent as it is. A path that `absent`
             names is not written (so a file can be wanted on some hosts only).
-attributes  {path: {mode, owner, group, validate}} for what isn't root's, 0644 (0755 when the source is
-            executable). `validate` is a command with %s. A path that isn't in the tree is a file
-            which only its owner and mode are ours of, if it is there (patterns are not expanded).
+attributes  {path: {mode, owner, group, validate}} for what isn't root's, 0644 (0755 when the source
+            is executable). `validate` is a command with %s. Of a path that isn't in the tree, only
+            owner and mode are ours, where it exists.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible ships no types
     TRANSFERS_FILES = False
     _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         super().run(tmp, task_vars)
         variables = task_vars or {}
         args = dict(self._task.args)
@@ -92,20 +94,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible ships no types
             else:
                 if not answer.get("failed") and answer["state"] != "pending":
                     waited = round(time.monotonic() - began)
-                    return {"failed": True, "rolled_back": True, "msg":
-                            f"After this change no new login was possible ({_line(why)}), so the host "
-                            f"{BACK[answer['state']]}: reachable again after {waited} s."}
+                    return _lost(why, f"the host {BACK[answer['state']]}: reachable again after "
+                                      f"{waited} s", rolled_back=True)
                 last = str(answer.get("msg", "the host has not gone back yet"))
             time.sleep(3)
-        return {"failed": True, "rolled_back": False, "msg":
-                f"After this change no new login was possible ({_line(why)}), and the host has not come "
-                f"back within {seconds + PATIENCE} s ({_line(last)}): go there."}
+        return _lost(why, f"the host has not come back within {seconds + PATIENCE} s "
+                          f"({_line(last)}): go there", rolled_back=False)
 
     def _files(self, top: Path | None, attributes: dict[str, dict[str, str]], absent: list[str],
                variables: dict[str, Any]) -> list[dict[str, Any]]:
         for path, given in attributes.items():
             if unknown := set(given) - ATTRIBUTES:
-                raise AnsibleActionFail(f"attributes of {path}: unknown {', '.join(sorted(unknown))}")
+                raise AnsibleActionFail(f"attributes of {path}: {sorted(unknown)} is unknown")
         found = []
         for source in sorted(top.rglob("*")) if top and top.is_dir() else []:
             if source.is_dir():
@@ -135,6 +135,11 @@ def _file(path: str, content: str | None, mode: str, given: dict[str, str]) -> d
     return {"path": path, "content": content, "mode": str(given.get("mode", mode)),
             "owner": given.get("owner", "root"), "group": given.get("group", "root"),
             "validate": given.get("validate")}
+
+
+def _lost(why: str, outcome: str, *, rolled_back: bool) -> dict[str, Any]:
+    return {"failed": True, "rolled_back": rolled_back, "msg":
+            f"After this change no new login was possible ({_line(why)}); {outcome}."}
 
 
 def _line(text: str) -> str:

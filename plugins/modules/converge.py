@@ -22,7 +22,10 @@ options:
     choices: [converge, confirm, status]
     default: converge
     type: str
-  saved: {description: The name of the saved state; set by the action plugin., type: str, required: true}
+  saved:
+    description: The name of the saved state; set by the action plugin.
+    type: str
+    required: true
   packages: {description: Packages that must be installed., type: list, elements: str, default: []}
   lists_max_age:
     description: Seconds after which apt's lists are asked for anew before a package is installed.
@@ -72,12 +75,12 @@ options:
     suboptions:
       groups: {type: list, elements: str, description: The login user must be in one of these.}
       networks: {type: list, elements: str, description: The login must come from one of these.}
-      sources: {type: list, elements: str, description: "These, too, must lie within O(way_in.networks)."}
+      sources: {type: list, elements: str, description: "Must lie within O(way_in.networks), too."}
   confirm:
     description: Make the change only for a while, until a new login has confirmed it.
     type: dict
     suboptions:
-      seconds: {type: int, required: true, description: How long the host waits before it goes back.}
+      seconds: {type: int, required: true, description: How long before the host goes back.}
       save: {type: str, description: Shell; puts more of the old state into $SAVED.}
       restore: {type: str, description: "Shell; runs after the old files are back, with $SAVED."}
 author: [Tameng]
@@ -91,7 +94,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-changes: {description: One line for each thing that was or would be changed., type: list, returned: always}
+changes: {description: A line for each thing that differs., type: list, returned: always}
 changed_files: {description: The paths among them., type: list, returned: always}
 not_validated: {description: What check mode could not validate., type: list, returned: always}
 """
@@ -141,7 +144,8 @@ SPEC: dict[str, dict[str, object]] = {
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    # no_log: the files' contents don't belong into the host's journal.
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True, no_log=True)
     try:
         if module.params["phase"] == "confirm":
             result = confirm(module.params["saved"])
@@ -151,6 +155,8 @@ def main() -> None:
             result = converge(module.params, module.check_mode)
     except Refused as exc:
         module.fail_json(msg=str(exc))
+    if result["changed"] and not module.check_mode:
+        module.log(f"{module.params['name']}: {'; '.join(result['changes'])}")
     module.exit_json(**result)
 
 

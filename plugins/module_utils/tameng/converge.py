@@ -101,7 +101,7 @@ def confirm(name: str) -> dict[str, Any]:
 
 
 def status(name: str) -> dict[str, Any]:
-    """What became of an armed change: `restored`, `pending`, or `unknown` when it was never begun."""
+    """What became of an armed change: `restored`, `pending`, or `unknown` (it never began)."""
     saved = Saved.find(name)
     state = "unknown" if saved is None else "restored" if saved.restored() else "pending"
     return {"changed": False, "state": state}
@@ -110,7 +110,7 @@ def status(name: str) -> dict[str, Any]:
 def _package_diff(missing: list[str]) -> list[dict[str, str]]:
     if not missing:
         return []
-    return [{"before_header": "packages", "after_header": "packages", "before": "",
-             "after": "".join(f"{name}\n" for name in missing)}]
+    after = "".join(f"{name}\n" for name in missing)
+    return [{"before_header": "packages", "after_header": "packages", "before": "", "after": after}]
 
 

@@ -1,8 +1,7 @@
-"""Files as they should be: compared, staged, validated, written so that no reader sees half of one."""
+"""Files as they should be: compared, validated, written so that no reader sees half of one."""
 
 from __future__ import annotations
 
-import glob
 import grp
 import os
 import pwd
@@ -56,10 +55,14 @@ def compare(wanted: list[Wanted], absent: list[str]) -> list[Change]:
     """Every path that isn't as it should be. Patterns in `absent` are expanded on the host."""
     changes = [change for item in wanted if (change := _differs(item))]
     for pattern in absent:
-        for found in sorted(glob.glob(pattern)):
-            path = Path(found)
+        for path in matching(pattern):
             changes.append(Change(path, None, f"{path}: removed", _diff(path, _text(path), "")))
     return changes
+
+
+def matching(pattern: str) -> list[Path]:
+    """The paths that an absolute pattern names, dangling links among them."""
+    return sorted(Path("/").glob(pattern.lstrip("/")))
 
 
 def _differs(item: Wanted) -> Change | None:

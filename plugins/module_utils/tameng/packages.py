@@ -21,7 +21,7 @@ def missing(names: list[str]) -> list[str]:
 
 
 def install(names: list[str], lists_max_age: int) -> None:
-    """Install them; asks the archive for new lists when those at hand are too old or gave nothing."""
+    """Install them; asks for new lists first when those at hand are too old, or of no use."""
     argv = ["apt-get", "-q", "-y", "--no-install-recommends",
             "-o", "Dpkg::Options::=--force-confold", "-o", "DPkg::Lock::Timeout=120",
             "install", *names]

@@ -42,6 +42,7 @@ class Saved:
              save: str | None, restore: str | None) -> Saved:
         """Keep the old state of these paths, and whatever `save` puts into $SAVED."""
         saved = cls(HOME / name)
+        when, kind = name.split("-", 1)
         HOME.mkdir(parents=True, exist_ok=True)
         for parent in (HOME.parent, HOME):
             parent.chmod(0o755 if parent == HOME.parent else 0o700)
@@ -49,25 +50,27 @@ class Saved:
         files.mkdir(parents=True)
         lines = []
         # Units go back first: a unit's file must still be there when its links are removed.
-        lines += [shlex.join(["systemctl", "--quiet", *step.undo]) for step in reversed(steps) if step.undo]
+        lines += [shlex.join(["systemctl", "--quiet", *step.undo])
+                  for step in reversed(steps) if step.undo]
         for number, path in enumerate(dict.fromkeys(paths)):
             lines.append(_keep(path, files / str(number)))
         lines += ["systemctl daemon-reload", restore or ":"]
         script = saved.folder / "restore"
         script.write_text(SCRIPT.format(
-            when=name.split('-')[0], folder=shlex.quote(str(saved.folder)), lines="\n".join(lines)))
+            when=when, folder=shlex.quote(str(saved.folder)), lines="\n".join(lines)))
         script.chmod(0o700)
         if save:
             must(save, SAVED=str(saved.folder))
-        for old in sorted(HOME.glob(f"*Z-{name.split('-', 1)[1]}"))[:-KEPT]:
+        for old in sorted(HOME.glob(f"*Z-{kind}"))[:-KEPT]:
             shutil.rmtree(old)
         return saved
 
     def arm(self, seconds: int) -> None:
         """From now on the host goes back by itself after so many seconds. systemd refuses a second
         timer of the same name, so two changes of one kind never overlap."""
-        must(["systemd-run", "--quiet", "--collect", f"--unit={self.unit}", f"--on-active={seconds}s",
-              "--timer-property=AccuracySec=100ms", "/bin/sh", str(self.folder / "restore")])
+        must(["systemd-run", "--quiet", "--collect", f"--unit={self.unit}",
+              f"--on-active={seconds}s", "--timer-property=AccuracySec=100ms",
+              "/bin/sh", str(self.folder / "restore")])
 
     def disarm(self) -> None:
         """Keep the change. Refuses when the host has already gone back."""
@@ -86,7 +89,8 @@ class Saved:
 
 def _keep(path: Path, copy: Path) -> str:
     """Save one path; returns the line that brings it back."""
-    here, there, new = (shlex.quote(str(p)) for p in (path, copy, path.with_name(f".back-{path.name}")))
+    beside = path.with_name(f".back-{path.name}")
+    here, there, new = (shlex.quote(str(name)) for name in (path, copy, beside))
     if not path.is_symlink() and not path.exists():
         return f"rm -f {here}"
     must(["cp", "-a", "--no-dereference", str(path), str(copy)])

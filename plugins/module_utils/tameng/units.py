@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import glob
+import os
+import signal
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .shell import must
+from .files import matching
+from .shell import Refused, must, run
 
-ASKED = "Id,LoadState,ActiveState,UnitFileState,StateChangeTimestamp,NeedDaemonReload"
+ASKED = "Id,LoadState,ActiveState,UnitFileState,MainPID,StateChangeTimestamp,NeedDaemonReload"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Step:
     argv: list[str]
     why: str
     undo: list[str] = field(default_factory=list)
+    forgotten: int = 0  # a process that runs, though systemd thinks that its unit doesn't
 
 
 def plan(units: list[Unit], touched: Iterable[Path] = ()) -> list[Step]:
@@ -55,8 +59,29 @@ def plan(units: list[Unit], touched: Iterable[Path] = ()) -> list[Step]:
 
 
 def apply(steps: list[Step]) -> None:
+    """Make the calls; a failed one is told with the unit's own last words."""
     for step in steps:
-        must(["systemctl", "--quiet", *step.argv])
+        if step.forgotten:
+            _let_go(step.argv[-1], step.forgotten)
+        done = run(["systemctl", "--quiet", *step.argv])
+        if not done.ok:
+            words = run(["journalctl", "-q", "-n", "3", "-o", "cat", "-u", step.argv[-1]]).said()
+            raise Refused(f"`{done.command}` failed: {done.err.strip() or words}")
+
+
+def _let_go(name: str, pid: int) -> None:
+    """systemd 257 forgets a running unit when an alias of it comes back (`systemctl disable`, then
+    `enable`). A start makes it let go of the old process, though it fails while that one holds the
+    port; to end the process before would crash systemd."""
+    run(["systemctl", "--quiet", "start", name])
+    process = Path(f"/proc/{pid}")
+    if process.exists():
+        os.kill(pid, signal.SIGTERM)
+        for _ in range(50):
+            if not process.exists():
+                break
+            time.sleep(0.1)
+    run(["systemctl", "reset-failed", name])
 
 
 def _ask(units: list[Unit]) -> dict[str, dict[str, str]]:
@@ -77,13 +102,19 @@ def _steps(unit: Unit, now: dict[str, str], touched: tuple[Path, ...]) -> list[S
     steps = []
     if masked:
         steps.append(Step(["unmask", name], f"{name}: unmasked", ["mask", name]))
+    active = now["ActiveState"] in ("active", "reloading")
     if unit.enabled and now["UnitFileState"] != "enabled":
+        if active:
+            # systemd 257 forgets that a unit runs when enabling brings an alias of it back.
+            steps.append(Step(["stop", name], f"{name}: stopped to enable it", ["start", name]))
+            active = False
         steps.append(Step(["enable", name], f"{name}: enabled", ["disable", name]))
     if unit.enabled is False and now["UnitFileState"] == "enabled":
         steps.append(Step(["disable", name], f"{name}: disabled", ["enable", name]))
-    if unit.active and now["ActiveState"] not in ("active", "reloading"):
-        steps.append(Step(["start", name], f"{name}: started", ["stop", name]))
-    elif unit.active is False and now["ActiveState"] == "active":
+    if unit.active and not active:
+        steps.append(Step(["start", name], f"{name}: started", ["stop", name],
+                          forgotten=int(now.get("MainPID") or 0) if not steps else 0))
+    elif unit.active is False and active:
         steps.append(Step(["stop", name], f"{name}: stopped", ["start", name]))
     elif unit.active and (reason := _stale(unit, now, touched)):
         steps.append(Step([unit.by, name], f"{name}: {unit.by}ed, {reason}"))
@@ -93,8 +124,9 @@ def _steps(unit: Unit, now: dict[str, str], touched: tuple[Path, ...]) -> list[S
 def _stale(unit: Unit, now: dict[str, str], touched: tuple[Path, ...]) -> str:
     loaded = _moment(now["StateChangeTimestamp"])
     for pattern in unit.watch:
-        watched = [Path(found) for found in glob.glob(pattern)]
-        for path in [*watched, *(inner for path in watched if path.is_dir() for inner in path.iterdir())]:
+        watched = matching(pattern)
+        inner = [path for folder in watched if folder.is_dir() for path in folder.iterdir()]
+        for path in watched + inner:
             if path.lstat().st_ctime > loaded:
                 return f"{path} is younger than what it had read"
         for path in touched:

@@ -1,4 +1,4 @@
-"""The operator's way in, seen from the host: who is logged in, from where, and would that still do?"""
+"""The operator's way in, seen from the host: who logged in, from where, and would that still do?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import pwd
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from .shell import Refused, run
 # What `ssh-keygen -l` prints: bits, fingerprint, comment, (TYPE).
 KEY = re.compile(r"^(\d+) \S+ .*\((\S+)\)$", re.MULTILINE)
 RSA_BITS = 3072
+Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def refuse(wanted: dict[str, Any], login: Login | None) -> None:
     if wanted.get("groups") is not None and login is not None:
         complaints += _locked_out(wanted["groups"], login)
     if complaints:
-        raise Refused("this would lock the operator out, nothing was changed: " + "; ".join(complaints))
+        told = "; ".join(complaints)
+        raise Refused(f"this would lock the operator out, nothing was changed: {told}")
 
 
 def _outside(networks: list[str], sources: list[str], login: Login | None) -> list[str]:
@@ -59,9 +61,14 @@ def _outside(networks: list[str], sources: list[str], login: Login | None) -> li
     coming = [(f"operator source {source}", ip_network(source)) for source in sources]
     if login is not None:
         coming.append((f"this login from {login.address}", ip_network(ip_address(login.address))))
-    return [f"{name} is in none of {', '.join(networks) or 'no network'}" for name, network in coming
-            if not any(network.version == other.version and network.subnet_of(other)  # type: ignore[arg-type]
-                       for other in inside)]
+    return [f"{name} is in none of: {', '.join(networks)}" for name, network in coming
+            if not any(_within(network, other) for other in inside)]
+
+
+def _within(network: Network, other: Network) -> bool:
+    if isinstance(network, IPv4Network):
+        return isinstance(other, IPv4Network) and network.subnet_of(other)
+    return isinstance(other, IPv6Network) and network.subnet_of(other)
 
 
 def _locked_out(groups: list[str], login: Login) -> list[str]:
