@@ -56,6 +56,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible ships no typ
         if not folder:
             return
         variables = play.get_variable_manager()
+        if not variables._inventory.get_hosts(inventory.MANAGED, ignore_limits=True):
+            return  # a play on this machine alone (raising the lab) says nothing about the court
         try:
             self._inventory = inventory.of(folder, variables._inventory, variables)
             info = origin.describe(self._inventory, _selection(self._playbook))
