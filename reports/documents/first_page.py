@@ -15,6 +15,7 @@ from reports.steps import StepResult, Timing, Word
 
 ITEMS = 4  # lines of a box: more would push the signatures off the page
 HOSTS = 3  # names of a line
+SEVERE = 2  # findings named one by one
 
 
 @dataclass(frozen=True)
@@ -138,10 +139,9 @@ def _late(assessment: Assessment, steps: Sequence[StepResult]) -> Iterable[str]:
     untouched = [s.step.id for s in open_steps if not s.answered]
     if untouched:
         yield f"{words.listed(untouched)}: tidak satu pun terjawab, rencana {day}."
-    for step in open_steps:
-        if step.answered:
-            left = step.due - step.answered
-            yield f"{step.step.id}: {left} dari {step.due} belum terjawab, rencana {day}."
+    begun = [f"{s.step.id} ({s.due - s.answered})" for s in open_steps if s.answered]
+    if begun:
+        yield f"Belum terjawab (jumlah): {words.listed(begun)}; rencana {day}."
     for step in steps:
         if step.timing is Timing.LATE and step.done:
             yield f"{step.step.id} selesai {words.date(step.done)}, rencana {words.date(due)}."
@@ -153,7 +153,8 @@ def _late(assessment: Assessment, steps: Sequence[StepResult]) -> Iterable[str]:
 def _returns(assessment: Assessment, returns: Sequence[Return]) -> Iterable[str]:
     if assessment.empty:
         yield "Tidak ada bukti bulan ini untuk dibandingkan."
-    for (_, kind), group in groupby(returns, key=lambda r: (r.result.control.id, r.kind)):
+    by_kind = sorted(returns, key=lambda r: r.kind)  # stable: the catalogue's order within a kind
+    for (kind, _), group in groupby(by_kind, key=lambda r: (r.kind, r.result.control.id)):
         items = list(group)
         where = _hosts([item.result.host for item in items])
         if kind == "again":
@@ -168,16 +169,19 @@ def _returns(assessment: Assessment, returns: Sequence[Return]) -> Iterable[str]
 def _decisions(assessment: Assessment, decisions: Decisions) -> Iterable[str]:
     if assessment.empty:
         yield "Tetapkan kapan pemeriksaan dilaksanakan, atau catat sebab tidak dilaksanakan."
-    for finding in decisions.severe:
-        title = finding.control.title
-        yield f"Perbaiki atau kecualikan: {title} ({_hosts(finding.hosts)})."
+    severe = [f"{f.control.title} ({_hosts(f.hosts)})" for f in decisions.severe]
+    if len(severe) > SEVERE:
+        some = "; ".join(severe[:SEVERE])
+        yield f"{len(severe)} temuan berat, perbaiki atau kecualikan. Di antaranya: {some}."
+    else:
+        yield from (f"Perbaiki atau kecualikan: {one}." for one in severe)
+    if decisions.silent:
+        yield f"Periksa di tempat: {_hosts(decisions.silent)} tidak dapat dinilai."
     for waiver in decisions.expiring:
         end = words.date(waiver.expires)
         yield f"Pengecualian {waiver.control} berakhir {end}: perbaiki atau perpanjang."
     for waiver in decisions.unused:
         yield f"Pengecualian {waiver.control} tidak terpakai: cabut?"
-    if decisions.silent:
-        yield f"Periksa di tempat: {_hosts(decisions.silent)} tidak dapat dinilai."
 
 
 def _hosts(hosts: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -143,10 +144,13 @@ def _findings(a: Assessment, found: Sequence[findings.Finding]) -> Section:
 
 def _finding_row(finding: findings.Finding) -> Row:
     control = finding.control
-    answers = []
-    for answer, group in groupby(finding.failed, key=tables.answer):
-        hosts = words.listed([r.host for r in group])
-        answers.append(f"{hosts}: {'. '.join([answer.text, *answer.notes])}")
+    hosts_by_answer: dict[Cell, list[str]] = {}
+    for result in finding.failed:
+        hosts_by_answer.setdefault(tables.answer(result), []).append(result.host)
+    answers = [
+        f"{words.listed(hosts)}: {'. '.join([answer.text, *answer.notes])}"
+        for answer, hosts in hosts_by_answer.items()
+    ]
     role = f"Peran {control.enforced_by}; langkah SOP {words.listed(control.sop)}"
     return Row(
         (
@@ -181,18 +185,18 @@ def _returned(a: Assessment, returned: Sequence[findings.Return]) -> Section:
 def _unjudged(a: Assessment) -> Section:
     unknown = a.in_state(State.ERROR, State.UNREACHABLE, State.NOT_RUN)
 
-    def cause(r: Result) -> tuple[str, State, str]:
-        return r.host, r.state, r.asked.message if r.asked else ""
+    def where(r: Result) -> tuple[str, State]:
+        return r.host, r.state
 
     rows = []
-    for (host, state, _), group in groupby(sorted(unknown, key=cause), key=cause):
+    for (host, state), group in groupby(sorted(unknown, key=where), key=where):
         items = list(group)
         rows.append(
             Row(
                 (
                     Cell(host),
                     tables.of_state(state),
-                    tables.answer(items[0]),
+                    _causes(items),
                     Cell(words.number(len(items))),
                 )
             )
@@ -211,6 +215,14 @@ def _unjudged(a: Assessment) -> Section:
         (table,) if rows else (),
         empty="Semua yang jatuh tempo terjawab.",
     )
+
+
+def _causes(items: Sequence[Result]) -> Cell:
+    """The commonest cause, and how many others there are: the annex has them all."""
+    causes = Counter(tables.cause(r) for r in items)
+    common = causes.most_common(1)[0][0]
+    others = len(causes) - 1
+    return Cell(common, (f"dan {others} sebab lain, lihat lampiran",) if others else ())
 
 
 def _waivers(a: Assessment, wanted: findings.Decisions) -> Section:

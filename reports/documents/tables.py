@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -48,12 +47,19 @@ def measured(values: Mapping[str, Any]) -> str:
 def answer(result: Result) -> Cell:
     """What the host answered: the measured values, and what the test says of a bad one."""
     if not result.asked:
-        return Cell("Belum pernah ditanyakan bulan ini")
+        return Cell(cause(result))
     message = _cut(_plain(result.asked.message))
     values = measured(result.asked.measured)
     if result.state is State.PASS or not message:
         return Cell(values or message or DASH)
     return Cell(values, (message,)) if values else Cell(message)
+
+
+def cause(result: Result) -> str:
+    """Why there is no verdict."""
+    if not result.asked:
+        return "Belum pernah ditanyakan bulan ini"
+    return _cut(_plain(result.asked.message)) or DASH
 
 
 def host_table(assessment: Assessment, host: str) -> Table:
@@ -182,10 +188,12 @@ def _apply(assessment: Assessment, run: Run) -> Row:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "ya" if value else "tidak"
+    if value is None:
+        return "(tidak ada)"
     if isinstance(value, list):
         return ", ".join(_shown(item) for item in value) or "(kosong)"
     if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False, sort_keys=True)
+        return ", ".join(f"{k}: {_shown(v)}" for k, v in sorted(value.items())) or "(kosong)"
     return _plain(str(value)) or "(kosong)"
 
 
