@@ -31,7 +31,7 @@ def ssh_offer(host: Any) -> dict[str, Any]:
     done = host.run(
         "ssh -vv -F none -o BatchMode=yes -o StrictHostKeyChecking=no"
         " -o UserKnownHostsFile=/dev/null -o PreferredAuthentications=none -o ConnectTimeout=5"
-        " nobody@127.0.0.1 true"
+        " nobody@127.0.0.1 true || true"  # it always ends in a refusal
     )
     text = str(done.stderr)
     proposal = text.partition("peer server KEXINIT proposal")[2]

@@ -150,8 +150,8 @@ def test_what_waits_is_listed(ask: Ask, host: Any, evidence: Evidence) -> None:
         broken(f"the list can't be read: {exc}")
     evidence.measured("waiting", len(names))
     evidence.measured("security", security)
-    now = ask("apt-get -s -q -o Debug::NoLocking=1 --ignore-hold dist-upgrade")
-    actual = sorted(re.findall(r"^Inst (\S+) \[", now, re.MULTILINE))
+    # apt's own view, at a third of what simulating the upgrade costs.
+    actual = sorted(re.findall(r"^([^/\s]+)/", ask("apt list --upgradable"), re.MULTILINE))
     assert len(ages) == 2, "apt's lists were never fetched"
     old = [name for name, age in ages.items() if age > DAY]
     assert not old, f"more than a day old: {', '.join(old)}"
