@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 
 from cli.options import add_inventory
-from compliance import catalogue, inventory
+from compliance import catalogue, chain, inventory
 from inputs import court as courts
 from inputs import paths
+from inputs.errors import BadInput
 from reports import publish
 from reports.assess import Assessment
 from reports.period import Period
@@ -42,16 +43,21 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     folder = paths.inventory(args.inventory)
     court_id = paths.court_id(folder)
+    var = paths.var(court_id)
+    # A document never rests on evidence that was changed since it was sealed.
+    defects, _, _ = chain.verify(var, chain.Signer.of(var, folder))
+    if defects:
+        raise BadInput(defects)
     assessment = publish.read(
         args.period,
-        paths.var(court_id),
+        var,
         folder,
         courts.load(folder),
         catalogue.load(),
         inventory.load(folder).estate,
     )
     files = publish.build(assessment)
-    out = args.out or paths.var(court_id) / "documents" / str(args.period)
+    out = args.out or var / "documents" / str(args.period)
     for path in publish.write(files, out):
         print(f"  {path}")
     print(_what_next(assessment, args))
