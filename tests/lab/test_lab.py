@@ -77,7 +77,7 @@ def machine(name: str) -> Snapshot:
         "routes": says("ip", "route", "show", "table", "all"),
         "rules": says("ip", "rule"),
         "tables": says("nft", "list", "tables"),
-        "forwarding": {Path("/proc/sys/net/ipv4/ip_forward").read_text()},
+        "settings": says("sysctl", "net.ipv4.ip_forward", "fs.inotify.max_user_instances"),
         "cgroups": {str(path) for path in Path("/sys/fs/cgroup").glob("**/*tameng*")},
         "files": {
             str(path)
