@@ -30,7 +30,7 @@ SIGNATURE = "manifest.json.sig"
 CHAIN = "CHAIN"
 _OURS = {MANIFEST, SIGNATURE}
 _CHANGED = "changed since the run was sealed"
-_RUN_ID = re.compile(r"\d{8}T\d{6}Z-[a-z]+-[0-9a-f]{4}")
+_RUN_ID = re.compile(r"\d{8}T\d{6}(\.\d{3})?Z-[a-z]+-[0-9a-f]{4}")
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ class Recorder:
     def begin(cls, runs: Path, kind: Kind, info: Mapping[str, Any]) -> Recorder:
         """Create the run's folder and its run.json, which says only that it began."""
         started = now()
-        stamp = started[:19].replace("-", "").replace(":", "") + "Z"
+        stamp = started.replace("-", "").replace(":", "")
         run_id = f"{stamp}-{kind}-{secrets.token_hex(2)}"
         folder = runs / run_id
         folder.mkdir(parents=True)
