@@ -42,18 +42,21 @@ class Host:
 
     def apply(self, plan: Plan) -> list[str]:
         """Files, then what must hold of the running system, then units: a daemon is told last, when
-        all it reads is right. Units are planned anew, as a new unit file is known only now."""
+        all it reads is right (but unmasked first: a masked unit can't be asked). Units are planned
+        anew, as a new unit file is known only now."""
         for change in plan.files:
             files.apply(change)
         if any("/systemd/" in str(change.path) for change in plan.files):
             must(["systemctl", "daemon-reload"])
+        unmasking = [step for step in units.plan(self.units) if step.argv[0] == "unmask"]
+        units.apply(unmasking)
         found = states.broken(self.states)
         states.make(found)
         for command in self.wanted["verify"]:
             must(command)
         steps = units.plan(self.units)
         units.apply(steps)
-        return Plan(plan.files, found, steps).told()
+        return Plan(plan.files, found, unmasking + steps).told()
 
 
 def converge(wanted: dict[str, Any], check: bool) -> dict[str, Any]:
