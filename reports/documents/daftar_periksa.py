@@ -10,7 +10,7 @@ from compliance.catalogue import Control
 from compliance.verdict import State
 from reports import words
 from reports.assess import Assessment, Result, count
-from reports.documents import frame, tables
+from reports.documents import frame, runs, tables
 from reports.documents.parts import DASH, STATE_TONES, Cell, Column, Frame, Row, Section, Table
 from reports.findings import decisions
 
@@ -52,7 +52,7 @@ def build(a: Assessment) -> Checklist:
         ),
         summary=_summary(a),
         sections=(
-            Section("kontrol", "Kontrol, harapan, hasil dan bukti", (tables.key(a),), (_table(a),)),
+            Section("kontrol", "Kontrol, harapan, hasil dan bukti", (runs.key(a),), (_table(a),)),
             Section(
                 "pengecualian",
                 "Pengecualian",
@@ -78,7 +78,7 @@ def _summary(a: Assessment) -> str:
 
 
 def _table(a: Assessment) -> Table:
-    labels = tables.run_labels(a)
+    labels = runs.labels(a)
     by_control = {c.id: [r for r in a.results if r.control is c] for c in a.catalogue}
     rows = []
     for family, controls in groupby(a.catalogue, key=lambda c: c.family):

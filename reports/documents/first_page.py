@@ -9,13 +9,10 @@ from itertools import groupby
 from compliance.verdict import State
 from reports import words
 from reports.assess import Assessment
+from reports.documents import boxes
 from reports.documents.parts import DASH, WORD_TONES, Cell
 from reports.findings import Decisions, Finding, Return
-from reports.steps import StepResult, Timing, Word
-
-ITEMS = 4  # lines of a box: more would push the signatures off the page
-HOSTS = 3  # names of a line
-SEVERE = 2  # findings named one by one
+from reports.steps import StepResult, Word
 
 
 @dataclass(frozen=True)
@@ -41,19 +38,11 @@ class MatrixRow:
 
 
 @dataclass(frozen=True)
-class Box:
-    title: str
-    items: tuple[str, ...]
-    more: str
-    empty: str
-
-
-@dataclass(frozen=True)
 class FirstPage:
     verdict: str
     figures: tuple[Figure, ...]
     matrix: tuple[MatrixRow, ...]
-    boxes: tuple[Box, ...]
+    boxes: tuple[boxes.Box, ...]
 
 
 def build(
@@ -68,9 +57,13 @@ def build(
         figures=_figures(assessment),
         matrix=tuple(_matrix(assessment, steps)),
         boxes=(
-            _box("Terlambat dan belum selesai", list(_late(assessment, steps)), "bagian 1"),
-            _box("Kembali dan berulang", list(_returns(assessment, returns)), "bagian 3"),
-            _box("Perlu keputusan", list(_decisions(assessment, decisions)), "bagian 2 dan 5"),
+            boxes.box(
+                "Terlambat dan belum selesai", list(boxes.late(assessment, steps)), "bagian 1"
+            ),
+            boxes.box("Kembali dan berulang", list(boxes.returns(assessment, returns)), "bagian 3"),
+            boxes.box(
+                "Perlu keputusan", list(boxes.decisions(assessment, decisions)), "bagian 2 dan 5"
+            ),
         ),
     )
 
@@ -129,69 +122,3 @@ def _matrix(assessment: Assessment, steps: Sequence[StepResult]) -> Iterable[Mat
 def _tile(step: StepResult) -> Cell:
     passed = f"{step.states.get(State.PASS, 0)}/{step.due}" if step.due else ""
     return Cell(step.word, (passed,) if passed else (), WORD_TONES[step.word])
-
-
-def _late(assessment: Assessment, steps: Sequence[StepResult]) -> Iterable[str]:
-    due = assessment.period.due
-    off = assessment.court.calendar.day_off(due)
-    day = f"{words.date(due)} ({words.weekday(due)}{', ' + off if off else ''})"
-    open_steps = [s for s in steps if s.timing in (Timing.LATE, Timing.OPEN) and not s.done]
-    untouched = [s.step.id for s in open_steps if not s.answered]
-    if untouched:
-        yield f"{words.listed(untouched)}: tidak satu pun terjawab, rencana {day}."
-    begun = [f"{s.step.id} ({s.due - s.answered})" for s in open_steps if s.answered]
-    if begun:
-        yield f"Belum terjawab (jumlah): {words.listed(begun)}; rencana {day}."
-    for step in steps:
-        if step.timing is Timing.LATE and step.done:
-            yield f"{step.step.id} selesai {words.date(step.done)}, rencana {words.date(due)}."
-    by_hand = [s.step.id for s in steps if s.timing is Timing.BY_HAND]
-    if by_hand:
-        yield f"{words.listed(by_hand)} belum memiliki kontrol: pelaksanaannya dicatat manual."
-
-
-def _returns(assessment: Assessment, returns: Sequence[Return]) -> Iterable[str]:
-    if assessment.empty:
-        yield "Tidak ada bukti bulan ini untuk dibandingkan."
-    by_kind = sorted(returns, key=lambda r: r.kind)  # stable: the catalogue's order within a kind
-    for (kind, _), group in groupby(by_kind, key=lambda r: (r.kind, r.result.control.id)):
-        items = list(group)
-        where = _hosts([item.result.host for item in items])
-        if kind == "again":
-            since = max(item.since for item in items if item.since)
-            how = f"kembali salah, terakhir Sesuai {words.date(since)}"
-        else:
-            months = max(item.months for item in items)
-            how = f"berulang, bulan ke-{months + 1}"
-        yield f"{items[0].result.control.title} ({where}): {how}."
-
-
-def _decisions(assessment: Assessment, decisions: Decisions) -> Iterable[str]:
-    if assessment.empty:
-        yield "Tetapkan kapan pemeriksaan dilaksanakan, atau catat sebab tidak dilaksanakan."
-    severe = [f"{f.control.title} ({_hosts(f.hosts)})" for f in decisions.severe]
-    if len(severe) > SEVERE:
-        some = "; ".join(severe[:SEVERE])
-        yield f"{len(severe)} temuan berat, perbaiki atau kecualikan. Di antaranya: {some}."
-    else:
-        yield from (f"Perbaiki atau kecualikan: {one}." for one in severe)
-    if decisions.silent:
-        yield f"Periksa di tempat: {_hosts(decisions.silent)} tidak dapat dinilai."
-    for waiver in decisions.expiring:
-        end = words.date(waiver.expires)
-        yield f"Pengecualian {waiver.control} berakhir {end}: perbaiki atau perpanjang."
-    for waiver in decisions.unused:
-        yield f"Pengecualian {waiver.control} tidak terpakai: cabut?"
-
-
-def _hosts(hosts: Sequence[str]) -> str:
-    if len(hosts) <= HOSTS:
-        return words.listed(hosts)
-    return f"{', '.join(hosts[:HOSTS])} dan {len(hosts) - HOSTS} lainnya"
-
-
-def _box(title: str, items: Sequence[str], where: str) -> Box:
-    hidden = len(items) - ITEMS
-    if hidden <= 0:
-        return Box(title, tuple(items), "", "Tidak ada.")
-    return Box(title, tuple(items[:ITEMS]), f"dan {hidden} lainnya, lihat {where}", "")

@@ -14,7 +14,7 @@ from compliance.verdict import State
 from reports import fonts, render
 from reports.assess import Assessment
 from reports.documents import daftar_periksa, rekap_bulanan
-from reports.documents.first_page import Box
+from reports.documents.boxes import Box
 from reports.documents.parts import DASH
 from reports.period import Period
 from tests.unit.reports import sample
