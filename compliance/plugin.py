@@ -256,7 +256,7 @@ class Plugin:
         item.stash[_OUTCOMES] = []
         self._evidence = Evidence()
         done = yield
-        state, message = _judge(item.stash[_OUTCOMES])
+        state, message = _judge(item.stash[_OUTCOMES], Path(item.config.args[0]))
         asked = list(dict.fromkeys(self._shell.asked)) if self._shell else []
         if state in (State.PASS, State.FAIL, State.NOT_APPLICABLE) and not asked:
             state, message = State.ERROR, "judged without asking the host"
@@ -330,12 +330,11 @@ class _Worker:
     result: HostResult | None = None
 
 
-_SUITES = Path(__file__).resolve().parent / "suites"
 _OUTCOMES = pytest.StashKey[list[tuple[str, pytest.ExceptionInfo[BaseException]]]]()
 
 
 def _judge(
-    outcomes: list[tuple[str, pytest.ExceptionInfo[BaseException]]],
+    outcomes: list[tuple[str, pytest.ExceptionInfo[BaseException]]], suites: Path
 ) -> tuple[State, str]:
     """The state that a test's exceptions mean. Only a test's own assertion is the host's fault."""
     if not outcomes:
@@ -347,7 +346,7 @@ def _judge(
     if isinstance(error, transport.Unreachable):
         return State.UNREACHABLE, str(error)
     # testinfra asserts too, of commands that went wrong: such a question broke.
-    ours = _SUITES in Path(str(info.traceback[-1].path)).parents
+    ours = suites in Path(str(info.traceback[-1].path)).parents
     if isinstance(error, AssertionError) and ours and when == "call" and len(outcomes) == 1:
         return State.FAIL, _first_line(error)
     if isinstance(error, QuestionBroken | transport.TransportError):

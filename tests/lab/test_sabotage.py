@@ -62,7 +62,7 @@ def rounds(estate: inventory.Inventory) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def outcomes(lab: str) -> dict[str, Outcome]:  # noqa: ARG001 (it must be up)
+def outcomes(lab: str) -> dict[str, Outcome]:
     """All rounds, run once for the module."""
     estate = inventory.load(paths.inventory("lab"))
     found: dict[str, Outcome] = {}
