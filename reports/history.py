@@ -85,9 +85,9 @@ class Month:
 def began(run: Run) -> dt.datetime:
     """From the run's id, which even a run killed at birth has."""
     try:
-        return dt.datetime.strptime(run.id.split("-", 1)[0], "%Y%m%dT%H%M%S%z")
+        return parse_time(run.id.split("-", 1)[0]).astimezone(dt.UTC)
     except ValueError:
-        expected = "expected a run's folder, e.g. 20261122T163012Z-audit-3f9c"
+        expected = "expected a run's folder, e.g. 20261122T163012.345Z-audit-3f9c"
         raise BadInput.at(run.folder, 0, expected) from None
 
 

@@ -97,7 +97,7 @@ class Court:
 
     def _begin(self, started: str, kind: str) -> tuple[dt.datetime, Path]:
         at = dt.datetime.fromisoformat(started)
-        folder = self.folder / "runs" / f"{at:%Y%m%dT%H%M%SZ}-{kind}-{at:%d%H}"
+        folder = self.folder / "runs" / f"{at:%Y%m%dT%H%M%S}.000Z-{kind}-{at:%d%H}"
         folder.mkdir(parents=True)
         return at, folder
 

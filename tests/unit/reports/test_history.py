@@ -40,7 +40,7 @@ def test_an_incomplete_run_counts_for_nothing(court: sample.Court) -> None:
 
 
 def test_a_run_killed_at_birth_is_listed_too(court: sample.Court) -> None:
-    (court.folder / "runs" / "20261105T010000Z-audit-00ff").mkdir(parents=True)
+    (court.folder / "runs" / "20261105T010000.000Z-audit-00ff").mkdir(parents=True)
     assert len(months(court)[Period(2026, 11)].incomplete) == 1
 
 
