@@ -113,7 +113,9 @@ def verify(court_var: Path, signer: Signer) -> tuple[list[Complaint], list[Run],
         if not link:
             continue
         if link["run"] not in known:
+            # Either of the two: the run was taken away, or its name here was changed.
             defects.append(Complaint(folder / link["run"], 0, "gone: this run had been sealed"))
+            defects.append(Complaint(chain, index + 1, f"names {link['run']}, which is gone"))
             continue
         before = links[index - 1] if index else None
         defects += _check_run(known[link["run"]].folder, signer, link, before, chain, index + 1)
