@@ -52,7 +52,7 @@ def rounds(estate: inventory.Inventory) -> Iterator[dict[str, str]]:
         chosen: dict[str, str] = {}
         for family, controls in left.items():
             for host in estate.hosts:
-                if not controls or (family in NOT_ON_GATEWAY and "gateway" in host.groups):
+                if not controls or (family in NOT_ON_GATEWAY and "gateways" in host.groups):
                     continue
                 control = next((c for c in controls if c.applies(host.groups)), None)
                 if control:

@@ -16,7 +16,7 @@ from compliance.evidence import TaskResult, Verdict
 ESTATE = {
     "app": ["all", "managed", "servers"],
     "backup": ["all", "managed", "servers"],
-    "gateway": ["all", "gateway", "managed"],
+    "gateway": ["all", "gateways", "managed"],
     "monitor": ["all", "managed", "servers"],
     "pc-1": ["all", "endpoints", "managed"],
     "pc-2": ["all", "endpoints", "managed"],
@@ -25,7 +25,7 @@ ESTATE = {
 # id, title, severity, steps, groups. The tests' own catalogue, so that golden files stand still.
 CONTROLS = (
     ("firewall_default_deny", "Lalu lintas masuk ditolak", "tinggi", "C5 D1", "servers endpoints"),
-    ("firewall_drops_recorded", "Penolakan dicatat", "rendah", "D1", "servers gateway"),
+    ("firewall_drops_recorded", "Penolakan dicatat", "rendah", "D1", "servers gateways"),
     ("ssh_keys_only", "Login SSH hanya dengan kunci", "tinggi", "C5", "managed"),
     ("ssh_no_root_login", "Login SSH sebagai root ditolak", "tinggi", "C5", "managed"),
     ("ssh_warning_shown", "Peringatan tampil sebelum login", "rendah", "C3", "managed"),
