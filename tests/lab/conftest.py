@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,16 +15,22 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def lab() -> str:
-    """The name of the lab that TAMENG_LAB says, up and as ``site.yml`` wants it. It is left up."""
+    """The name of the lab that TAMENG_LAB says: up, as ``site.yml`` wants it, with a snapshot of
+    just that, so that a test can put back what it broke. It is left up."""
     if os.geteuid() != 0:
         pytest.fail("the lab's tests boot real hosts: run them as root (sudo ./tameng test)")
     name = os.environ.get("TAMENG_LAB", "lab")
-    playbook = Path(sys.executable).with_name("ansible-playbook")
-    for step in (
-        [sys.executable, "-m", "cli", "lab", "up"],
-        [str(playbook), "playbooks/site.yml"],
-    ):
-        done = subprocess.run(step, cwd=ROOT, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.fail(f"{' '.join(step)} failed:\n{(done.stdout + done.stderr)[-3000:]}")
+    tameng = [sys.executable, "-m", "cli", "lab"]
+    _run([*tameng, "up"])
+    applied = _run([str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/site.yml"])
+    layers = list(Path("/var/lib/tameng", name).glob("*/layers/*"))
+    if not layers or re.search(r"changed=[1-9]", applied):
+        _run([*tameng, "snapshot"])
     return name
+
+
+def _run(command: list[str]) -> str:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.fail(f"{' '.join(command)} failed:\n{(done.stdout + done.stderr)[-3000:]}")
+    return done.stdout
