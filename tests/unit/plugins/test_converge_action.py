@@ -1,0 +1,180 @@
+"""The controller's half: what it renders, and what it makes of a host that doesn't answer."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+
+from plugins.action import converge as action
+
+ROLES = Path(__file__).resolve().parents[3] / "roles"
+GONE = AnsibleConnectionFailure("no route")
+FIREWALL = {
+    "firewall_zones": {"management": ["10.7.50.0/24", "fd07:50::/64"], "guest": ["10.7.40.0/24"]},
+    "firewall_services": [
+        {"name": "ssh", "ports": [22], "zones": ["management"]},
+        {"name": "web", "ports": [80, "8000-8010"], "zones": ["any", "guest"]},
+    ],
+    "firewall_ping_limit": "10/second",
+    "firewall_log_limit": "10/minute",
+}
+
+
+@pytest.fixture
+def plugin(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The action without a task; its clock is one that nobody waits for."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("time.sleep", lambda s: now.__setitem__(0, now[0] + s))
+    it = action.ActionModule.__new__(action.ActionModule)
+    it._templar = Templar(loader=DataLoader())
+    it._connection = type("Connection", (), {"reset": lambda self: None})()
+    return it
+
+
+def script(path: str) -> ModuleType:
+    """A role's script for the host, as a module."""
+    loader = SourceFileLoader("script", str(ROLES / path))
+    spec = importlib.util.spec_from_loader("script", loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+def answers(plugin: Any, *results: Any) -> list[dict[str, Any]]:
+    """Makes the host answer so, in this order; returns what it was asked."""
+    asked: list[dict[str, Any]] = []
+    left = list(results)
+
+    def module(args: dict[str, Any], _variables: dict[str, Any]) -> dict[str, Any]:
+        asked.append(args)
+        result = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(result, Exception):
+            raise result
+        return dict(result)
+
+    plugin._module = module
+    return asked
+
+
+def test_a_tree_is_rendered_by_target_path(plugin: Any, tmp_path: Path) -> None:
+    """`.j2` is rendered and dropped, the rest is sent as it is; modes follow the source."""
+    (tmp_path / "etc/a.d").mkdir(parents=True)
+    (tmp_path / "etc/a.d/b.conf.j2").write_text("{% if on %}\n  x={{ x }}\n{% endif %}\n")
+    (tmp_path / "etc/raw").write_text("{{ not ours }}\n")
+    (tmp_path / "etc/raw").chmod(0o755)
+    (tmp_path / "etc/gone").write_text("")
+    attributes = {"/etc/a.d/b.conf": {"mode": "0600"}, "/etc/key": {"mode": "0400"}}
+    found = plugin._files(tmp_path, attributes, ["/etc/gone"], {"on": True, "x": 1})
+    assert [(item["path"], item["content"], item["mode"]) for item in found] == [
+        ("/etc/a.d/b.conf", "  x=1\n", "0600"),
+        ("/etc/raw", "{{ not ours }}\n", "0755"),
+        ("/etc/key", None, "0400"),
+    ]
+    with pytest.raises(AnsibleActionFail, match="unknown"):
+        plugin._files(tmp_path, {"/etc/key": {"colour": "red"}}, [], {})
+
+
+def test_a_new_login_confirms(plugin: Any) -> None:
+    """The kept connection is dropped first: it was let in before the change."""
+    resets: list[int] = []
+    plugin._connection.reset = lambda: resets.append(1)
+    asked = answers(plugin, {"changed": False})
+    assert plugin._confirm("saved", 45, {"changed": True}, {}) == {"changed": True}
+    assert (resets, asked) == ([1], [{"phase": "confirm", "saved": "saved"}])
+
+
+@pytest.mark.parametrize(
+    ("results", "told", "back"),
+    [
+        ([GONE, {"state": "restored"}], "took it back by itself and is as it was before", True),
+        ([GONE, GONE, {"state": "pending"}, {"state": "restored"}], "took it back", True),
+        ([GONE, {"state": "unknown"}], "never began it", True),
+        ([GONE], "go there", False),
+        ([{"failed": True, "msg": "sudo: no"}, {"state": "restored"}], "sudo: no", True),
+    ],
+)
+def test_a_host_that_shut_us_out_is_waited_for(
+    plugin: Any, results: list[Any], told: str, back: bool
+) -> None:
+    """Every end is told apart, and none of them is a success."""
+    answers(plugin, *results)
+    result = plugin._confirm("saved", 45, {"changed": True}, {})
+    assert (result["failed"], result["rolled_back"]) == (True, back)
+    assert told in result["msg"]
+    assert result.get("changed") is not True
+
+
+@pytest.mark.parametrize("role", sorted(path.name for path in ROLES.iterdir()))
+def test_every_roles_tree_renders(plugin: Any, role: str) -> None:
+    """With nothing but its defaults and what it can't have a default for."""
+    variables: dict[str, Any] = {}
+    for part in ("defaults", "vars"):
+        path = ROLES / role / part / "main.yml"
+        variables |= yaml.safe_load(path.read_text()) if path.exists() else {}
+    variables |= FIREWALL | {"updates_calendar": dict.fromkeys(
+        ("apt-daily.timer", "apt-daily-upgrade.timer", "tameng-reboot.timer"), "Sat *-*-* 01:00:00"
+    ), "updates_spread": 60}  # fmt: skip
+    found = plugin._files(ROLES / role / "templates", {}, [], variables)
+    assert found
+    assert all(item["content"].endswith("\n") for item in found)
+
+
+def test_the_firewall_lists_each_zone_by_family(plugin: Any) -> None:
+    """A zone without networks of a family must not open that family to everybody."""
+    found = plugin._files(ROLES / "firewall/templates", {}, [], FIREWALL)
+    text = next(item["content"] for item in found if item["path"].endswith("firewall.nft"))
+    rules = [line.strip() for line in text.splitlines() if re.search('"(ssh|web)"', line)]
+    assert rules == [
+        'ip saddr @management_v4 tcp dport { 22 } accept comment "ssh"',
+        'ip6 saddr @management_v6 tcp dport { 22 } accept comment "ssh"',
+        'tcp dport { 80, 8000-8010 } accept comment "web"',
+        'ip saddr @guest_v4 tcp dport { 80, 8000-8010 } accept comment "web"',
+    ]
+    assert "elements = { 10.7.50.0/24 }" in text
+    assert "guest_v6" not in text
+    assert "flush ruleset" not in text
+
+
+def test_lines_that_beat_our_sshd_settings_are_found(tmp_path: Path) -> None:
+    """First value wins, and a Match block beats even that; the same value does no harm."""
+    precedence = script("ssh_server/templates/usr/local/lib/tameng/sshd_precedence")
+    ours = {"permitrootlogin": ["no"], "maxauthtries": ["3"]}
+    other = tmp_path / "other.conf"
+    other.write_text(
+        "# PermitRootLogin yes\npermitrootlogin yes\nMaxAuthTries=3\nPort 22\n"
+        "Match User backup\n  PermitRootLogin  yes\n  PermitRootLogin no\n"
+    )
+    assert [line for line, _ in precedence.beating(other, ours, True)] == [2, 6]
+    assert [line for line, _ in precedence.beating(other, ours, False)] == [6]
+
+
+def test_waiting_updates_are_read_from_apts_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New packages are no updates; where an update comes from says whether it is security."""
+    waiting = script("updates/templates/usr/local/lib/tameng/updates_waiting")
+    said = (
+        "Inst openssl [3.0.15-1] (3.0.17-1 Debian:12.11/stable, Debian-Security:12/stable-security"
+        " [amd64])\n"
+        "Inst tzdata [2024a] (2025b Debian:12.11/stable [all]) []\n"
+        "Inst new-one (1.0 Debian:12.11/stable [amd64])\nConf openssl (3.0.17-1 ...)\n"
+    )
+    monkeypatch.setattr(
+        waiting, "run", lambda program, *_: "tzdata\n" if program == "apt-mark" else said
+    )
+    assert waiting.waiting() == [
+        {"name": "openssl", "current": "3.0.15-1", "candidate": "3.0.17-1",
+         "security": True, "held": False},
+        {"name": "tzdata", "current": "2024a", "candidate": "2025b",
+         "security": False, "held": True},
+    ]  # fmt: skip

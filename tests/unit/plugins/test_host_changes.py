@@ -1,0 +1,136 @@
+"""Saved states, states of the running system, packages, and the operator's way in."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugins.module_utils.tameng import converge, packages, saved, states, way_in
+from plugins.module_utils.tameng.saved import Saved
+from plugins.module_utils.tameng.shell import Done, Refused, run
+from plugins.module_utils.tameng.states import State
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Saved states in the test's folder, and a systemctl that does nothing."""
+    monkeypatch.setattr(saved, "HOME", tmp_path / "var/saved")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "systemctl").write_text("#!/bin/sh\n")
+    (programs / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    return tmp_path
+
+
+def test_the_saved_script_brings_everything_back(home: Path) -> None:
+    """Old content and mode, links as links, and what was not there goes; it needs only a shell."""
+    for name in ("changed", "it's odd"):
+        (home / name).write_text("old")
+    (home / "changed").chmod(0o640)
+    (home / "link").symlink_to("changed")
+    paths = [home / name for name in ("changed", "it's odd", "link", "created")]
+    state = Saved.take("20261122T1Z-a", paths, [], "echo more >$SAVED/more", "cp $SAVED/more more2")
+    for path in paths:
+        path.unlink(missing_ok=True)
+        path.write_text("new")
+    subprocess.run(["/bin/sh", str(state.folder / "restore")], check=True)
+    assert (home / "changed").read_text() == (home / "it's odd").read_text() == "old"
+    assert (home / "changed").stat().st_mode & 0o777 == 0o640
+    assert (home / "link").is_symlink()
+    assert not (home / "created").exists()
+    assert (state.folder / "more2").read_text() == "more\n"
+    assert state.restored()
+
+
+def test_old_saved_states_are_thrown_away(home: Path) -> None:
+    """Five of a kind; another kind's are its own."""
+    Saved.take("20261122T0Z-other", [], [], None, None)
+    for number in range(8):
+        Saved.take(f"20261122T{number}Z-a", [], [], None, None)
+    left = sorted(path.name for path in (home / "var/saved").iterdir())
+    assert left == ["20261122T0Z-other", *(f"20261122T{number}Z-a" for number in range(3, 8))]
+
+
+def test_a_confirmation_that_comes_too_late_is_refused() -> None:
+    """The host had gone back already: to say `changed` would be a lie."""
+    state = Saved.take("20261122T1Z-a", [], [], None, None)
+    assert converge.status("20261122T1Z-a") == {"changed": False, "state": "pending"}
+    (state.folder / "restored").touch()
+    with pytest.raises(Refused, match="too late"):
+        converge.confirm("20261122T1Z-a")
+    assert converge.status("20261122T1Z-a")["state"] == "restored"
+    assert converge.status("20261122T2Z-never")["state"] == "unknown"
+
+
+def test_a_state_that_its_remedy_does_not_mend_is_a_failure(home: Path) -> None:
+    """Or every run would report a change and nothing would change."""
+    good = State("there", f"test -e {home}/x || {{ echo missing; exit 1; }}", f"touch {home}/x")
+    found = states.broken([good])
+    assert [item.said for item in found] == ["missing"]
+    states.make(found)
+    assert states.broken([good]) == []
+    with pytest.raises(Refused, match="never: still not so"):
+        states.make(states.broken([State("never", "false", "true")]))
+
+
+def test_only_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A removed package whose configuration is left counts as missing."""
+    said = "chrony installed\nnftables config-files\n"
+    monkeypatch.setattr(packages, "run", lambda _argv: Done("dpkg-query", 1, said, ""))
+    assert packages.missing(["chrony", "nftables", "sudo"]) == ["nftables", "sudo"]
+
+
+@pytest.mark.parametrize(
+    ("networks", "sources", "complaint"),
+    [
+        (["10.0.0.0/8"], ["10.1.0.0/16"], None),
+        (["10.0.0.0/8", "fd00::/8"], ["fd00:1::/64"], None),
+        (["0.0.0.0/0"], ["10.1.0.0/16"], None),
+        (["10.1.1.0/24"], ["10.1.0.0/16"], "operator source 10.1.0.0/16"),
+        (["10.2.0.0/16"], [], "this login from 10.1.1.1"),
+        ([], [], "this login from 10.1.1.1"),
+    ],
+)
+def test_the_operator_must_stay_inside(
+    networks: list[str], sources: list[str], complaint: str | None
+) -> None:
+    """His networks, and the address that he comes from right now."""
+    login = way_in.Login("tameng", "10.1.1.1")
+    wanted: dict[str, Any] = {"networks": networks, "sources": sources}
+    if complaint is None:
+        way_in.refuse(wanted, login)
+        return
+    with pytest.raises(Refused, match=f"nothing was changed: {complaint}"):
+        way_in.refuse(wanted, login)
+
+
+def test_a_login_needs_its_group_and_a_usable_key(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A short RSA key is one that sshd will not take."""
+    (home / ".ssh").mkdir()
+    keys = home / ".ssh/authorized_keys"
+    entry = type("Entry", (), {"pw_dir": str(home)})
+    monkeypatch.setattr("pwd.getpwnam", lambda _name: entry)
+    said = {"id": "users\n", "ssh-keygen": "2048 SHA256:abc me@there (RSA)\n"}
+    monkeypatch.setattr(way_in, "run", lambda argv: Done("", 0, said[argv[0]], ""))
+    login = way_in.Login("tameng", "10.1.1.1")
+    with pytest.raises(Refused) as refusal:
+        way_in.refuse({"groups": ["ssh-users"]}, login)
+    assert "tameng is in none of the groups ssh-users" in str(refusal.value)
+    assert f"no usable key in {keys}" in str(refusal.value)
+    said |= {"id": "users ssh-users\n", "ssh-keygen": "256 SHA256:abc me (ED25519)\n"}
+    way_in.refuse({"groups": ["ssh-users"]}, login)
+    with pytest.raises(Refused, match="root"):
+        way_in.refuse({"groups": ["ssh-users"]}, way_in.Login("root", "10.1.1.1"))
+
+
+def test_a_command_is_run_in_the_c_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages are matched and quoted; a missing program is an answer, not a crash."""
+    monkeypatch.setenv("LC_ALL", "id_ID.UTF-8")
+    assert run("echo $LC_ALL").out == "C\n"
+    assert run(["/no/such/program"]).status == 127

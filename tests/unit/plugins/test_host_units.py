@@ -1,0 +1,123 @@
+"""systemd units: what differs, and that a daemon with stale settings is told."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugins.module_utils.tameng import units
+from plugins.module_utils.tameng.shell import Done, Refused
+from plugins.module_utils.tameng.units import Unit
+
+
+@pytest.fixture
+def systemd(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Lets a test say what ``systemctl show`` answers; all is as it should be by default."""
+
+    def say(*answers: dict[str, str]) -> None:
+        usual = {
+            "LoadState": "loaded", "ActiveState": "active", "UnitFileState": "enabled",
+            "MainPID": "0", "NeedDaemonReload": "no",
+            "StateChangeTimestamp": f"{datetime.now(UTC):%a %F %T.%f} UTC",
+        }  # fmt: skip
+        blocks = ["\n".join(f"{k}={v}" for k, v in (usual | a).items()) for a in answers]
+        done = Done("systemctl show", 0, "\n\n".join(blocks) + "\n", "")
+        monkeypatch.setattr(units, "must", lambda _argv: done)
+
+    return say
+
+
+def argvs(steps: list[units.Step]) -> list[str]:
+    return [" ".join(step.argv) for step in steps]
+
+
+WANTED = Unit("a.service", enabled=True, active=True)
+
+
+def test_a_unit_as_it_should_be_needs_nothing(systemd: Any) -> None:
+    """One question for all units, and no call after it."""
+    systemd({}, {"LoadState": "masked"})
+    assert units.plan([WANTED, Unit("rival.service", masked=True)]) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "calls"),
+    [
+        ({"ActiveState": "failed"}, ["start a.service"]),
+        ({"ActiveState": "inactive", "UnitFileState": "disabled"},
+         ["enable a.service", "start a.service"]),
+        ({"UnitFileState": "disabled"},
+         ["stop a.service", "enable a.service", "start a.service"]),
+        ({"LoadState": "masked", "ActiveState": "inactive", "UnitFileState": "masked"},
+         ["unmask a.service", "enable a.service", "start a.service"]),
+        ({"NeedDaemonReload": "yes"}, ["daemon-reload"]),
+    ],
+)  # fmt: skip
+def test_what_was_stopped_is_started(systemd: Any, said: dict[str, str], calls: list[str]) -> None:
+    """Stopped, disabled, masked; and every call but a reload can be taken back."""
+    systemd(said)
+    steps = units.plan([WANTED])
+    assert argvs(steps) == calls
+    assert all(step.undo for step in steps if step.argv != ["daemon-reload"])
+
+
+def test_a_rival_is_masked_and_an_unwanted_unit_stopped(systemd: Any) -> None:
+    """Masked, so that no package starts it again."""
+    systemd({"ActiveState": "inactive"}, {})
+    steps = units.plan([Unit("rival.service", masked=True), Unit("b.socket", False, False)])
+    assert argvs(steps) == ["mask --now rival.service", "disable b.socket", "stop b.socket"]
+
+
+def test_a_daemon_older_than_its_files_is_told(systemd: Any, tmp_path: Path) -> None:
+    """Whoever changed the file, and also when a file was taken out of a watched folder."""
+    folder = tmp_path / "conf.d"
+    folder.mkdir()
+    unit = Unit("a.service", active=True, watch=(str(folder),), by="reload")
+    later = datetime.now(UTC) + timedelta(seconds=5)
+    systemd({"StateChangeTimestamp": f"{later:%a %F %T.%f} UTC"})
+    assert units.plan([unit]) == []
+    assert argvs(units.plan([unit], [folder / "new.conf"])) == ["reload a.service"]
+    assert units.plan([unit], [tmp_path / "elsewhere"]) == []
+    earlier = datetime.now(UTC) - timedelta(seconds=5)
+    systemd({"StateChangeTimestamp": f"{earlier:%a %F %T.%f} UTC"})
+    assert "younger" in units.plan([unit])[0].why
+    (folder / "x").write_text("")
+    os.utime(folder / "x", (0, 0))  # a copy with its old time: the change time still tells
+    os.utime(folder, (0, 0))
+    assert argvs(units.plan([unit])) == ["reload a.service"]
+
+
+def test_a_forgotten_process_is_let_go_before_the_start(
+    systemd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd says inactive and knows a process all the same: a failing start comes first."""
+    calls: list[str] = []
+    systemd({"ActiveState": "inactive", "MainPID": "4194305"})  # above any real process
+
+    def run(argv: list[str]) -> Done:
+        calls.append(" ".join(argv))
+        return Done(calls[-1], 0, "", "")
+
+    monkeypatch.setattr(units, "run", run)
+    units.apply(units.plan([WANTED]))
+    assert calls == [
+        "systemctl --quiet start a.service",
+        "systemctl reset-failed a.service",
+        "systemctl --quiet start a.service",
+    ]
+
+
+def test_a_failed_call_carries_the_units_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`systemctl --quiet` itself says nothing."""
+
+    def run(argv: list[str]) -> Done:
+        journal = argv[0] == "journalctl"
+        return Done(" ".join(argv), 0 if journal else 1, "Address in use\n" if journal else "", "")
+
+    monkeypatch.setattr(units, "run", run)
+    with pytest.raises(Refused, match=r"start a.service` failed: Address in use"):
+        units.apply([units.Step(["start", "a.service"], "")])
