@@ -54,8 +54,7 @@ def rounds(estate: inventory.Inventory) -> Iterator[dict[str, str]]:
             for host in estate.hosts:
                 if not controls or (family in NOT_ON_GATEWAY and "gateways" in host.groups):
                     continue
-                control = next((c for c in controls if c.applies(host.groups)), None)
-                if control:
+                for control in [c for c in controls if c.applies(host.groups)][:1]:
                     controls.remove(control)
                     chosen[control.id] = host.name
         yield chosen

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from testinfra.host import Host as Asked
 
 from compliance import audit, transport
 from compliance.catalogue import Catalogue, Control, load_sop
@@ -81,7 +82,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[A
 
     def connect(target: Host, record: Callable[[Answer], None]) -> Any:
         shell = FakeShell(target, record)
-        host = transport.testinfra.host.Host(shell)
+        host = Asked(shell)
         shell.set_host(host)
         return host, shell
 
