@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib import import_module
 
+from cli.footing import STATE
 from inputs.errors import BadInput
 
 # In the order of --help. Each names a module of this package.
 VERBS = ("demo", "test", "lab", "apply", "audit", "report", "verify", "trace")
-
-
-class Help(argparse.RawDescriptionHelpFormatter):
-    """Keeps the examples in an epilog as they were written."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -21,7 +19,6 @@ def main(argv: list[str] | None = None) -> int:
         prog="tameng",
         description="Configure a court's machines, prove every month that they are as they "
         "should be, and write the SOP's documents from the proof.",
-        formatter_class=Help,
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     words = sys.argv[1:] if argv is None else argv
@@ -29,6 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     for name in [word for word in words[:1] if word in VERBS] or VERBS:
         import_module(f"cli.{name}").add(verbs)
     args = parser.parse_args(argv)
+    _find_lab()
     try:
         return int(args.run(args))
     except BadInput as exc:
@@ -38,6 +36,13 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("tameng: interrupted", file=sys.stderr)
         return 130
+
+
+def _find_lab() -> None:
+    """All labs share one inventory: TAMENG_LAB names one, which says itself where it stands."""
+    subnet = STATE / (os.environ.get("TAMENG_LAB") or "lab") / "subnet"
+    if subnet.is_file():
+        os.environ.setdefault("TAMENG_LAB_SUBNET", subnet.read_text().strip())
 
 
 if __name__ == "__main__":

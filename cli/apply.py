@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cli.options import add_inventory
+from cli.options import Verbs, add_inventory, add_verb
 from inputs import paths
 
 _EXAMPLES = """\
@@ -23,14 +23,14 @@ examples:
 """
 
 
-def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verbs.add_parser(
+def add(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs,
         "apply",
         help="make the machines as the inventory says",
         description="Run playbooks/site.yml. What could cut you off is undone by the host itself "
         "unless a new log-in works afterwards. The run is recorded as evidence.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     add_inventory(parser)
     parser.add_argument("--limit", metavar="HOSTS", help="an Ansible pattern: app, servers, ...")

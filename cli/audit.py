@@ -7,7 +7,7 @@ import datetime as dt
 import sys
 import time
 
-from cli.options import add_inventory
+from cli.options import Verbs, add_inventory, add_verb
 from compliance import audit, catalogue, inventory, waivers
 from compliance.evidence import Verdict
 from compliance.plugin import HostResult
@@ -29,14 +29,14 @@ exit status:
 """
 
 
-def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verbs.add_parser(
+def add(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs,
         "audit",
         help="ask every machine whether it is as it should be",
         description="Ask every control of every machine it concerns and keep the answers as "
         "signed evidence under var/. Nothing on the machines is changed.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     add_inventory(parser)
     parser.add_argument("--limit", metavar="HOSTS", help="an Ansible pattern: app, servers, ...")

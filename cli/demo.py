@@ -8,6 +8,7 @@ import time
 from types import ModuleType
 
 from cli import apply, audit, lab, report
+from cli.options import Verbs, add_verb
 from cli.steps import run_playbook
 from inputs import court as courts
 from inputs import paths
@@ -21,13 +22,13 @@ than two. `sudo ./tameng lab down` removes the hosts; evidence and documents sta
 """
 
 
-def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verbs.add_parser(
+def add(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs,
         "demo",
         help="the whole way on this machine: lab, roles, audit, documents",
         description="Raise the lab, apply every role, audit it, write the month's documents.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     parser.set_defaults(run=run)
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cli.footing import CACHE, STATE, CannotBegin, check_machine, check_room, subnet_of
+from cli.options import Verbs, add_verb
 from cli.steps import run_playbook
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,14 +51,14 @@ CHANGES = {
 }
 
 
-def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add(subparsers: Verbs) -> None:
     """Add the verb ``lab`` and its own verbs."""
-    parser = subparsers.add_parser(
+    parser = add_verb(
+        subparsers,
         "lab",
         help="a court of real hosts on this machine",
         description="Raise, reset and remove a court of real Debian hosts on this machine.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
     )
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--name", default=os.environ.get("TAMENG_LAB", "lab"), help="default: lab")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cli.options import add_inventory
+from cli.options import Verbs, add_inventory, add_verb
 from compliance import catalogue, chain, inventory
 from inputs import court as courts
 from inputs import paths
@@ -24,13 +24,13 @@ Nothing is asked of any machine. Built again from the same evidence, every file 
 """
 
 
-def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verbs.add_parser(
+def add(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs,
         "report",
         help="write the month's documents from kept evidence",
         description="Write C9 Rekap Bulanan and C3 Daftar Periksa of a month, as HTML and PDF.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     parser.add_argument("period", type=_period, metavar="PERIOD", help="a month, e.g. 2026-11")
     add_inventory(parser)

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from cli.options import Verbs, add_verb
 from inputs import paths
 
 _EXAMPLES = """\
@@ -41,16 +42,16 @@ PARTS: dict[str, list[list[str]]] = {
 _LAB = {"TAMENG_LAB": "test", "TAMENG_LAB_SUBNET": "10.79"}
 
 
-def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verbs.add_parser(
+def add(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs,
         "test",
         help="lint, types, unit tests, and tests on real hosts",
         description="Run the tests, part by part; the first command that fails ends the run.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     parser.add_argument(
-        "part", nargs="*", choices=[[], *PARTS], help=f"of {', '.join(PARTS)}; default: all"
+        "part", nargs="*", type=_part, help=f"of {', '.join(PARTS)}; all of them without one"
     )
     parser.add_argument("-k", metavar="EXPRESSION", help="only the tests that match, as pytest's")
     parser.add_argument("--keep", action="store_true", help="leave the test lab up")
@@ -67,6 +68,12 @@ def run(args: argparse.Namespace) -> int:
             print(f"tameng: the part {part} failed, see above", file=sys.stderr)
             return 1
     return 0
+
+
+def _part(word: str) -> str:
+    if word not in PARTS:
+        raise argparse.ArgumentTypeError(f"there is no {word}, only {', '.join(PARTS)}")
+    return word
 
 
 def _run(command: list[str], only: str | None) -> int:

@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from cli.options import Verbs, add_verb
 from compliance import audit, catalogue
 from compliance.catalogue import Catalogue
 from compliance.plugin import Proof
@@ -18,13 +19,13 @@ examples:
 """
 
 
-def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verbs.add_parser(
+def add(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs,
         "trace",
         help="the SOP's 29 steps and what covers them",
         description="Follow each step of the SOP to its controls, roles, tests and documents.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     parser.add_argument("--json", action="store_true", help="as data")
     parser.set_defaults(run=run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from cli.options import add_inventory
+from cli.options import Verbs, add_inventory, add_verb
 from compliance import chain
 from inputs import paths
 
@@ -17,13 +17,13 @@ exit status: 0 nothing was changed; 1 something was (file and line are named); 2
 """
 
 
-def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verbs.add_parser(
+def add(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs,
         "verify",
         help="check the chain and the signatures of all evidence",
         description="Check each sealed run against its manifest, its signature and the chain.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     add_inventory(parser)
     parser.set_defaults(run=run)
