@@ -39,7 +39,7 @@ PARTS: dict[str, list[list[str]]] = {
     "lab": [[*_PYTEST, "tests/lab"]],
 }
 # Never the lab that somebody may be looking at: tests break hosts.
-_LAB = {"TAMENG_LAB": "test", "TAMENG_LAB_SUBNET": "10.79"}
+_LAB = {"TAMENG_LAB": "test", "TAMENG_LAB_SUBNET": "10.216"}
 
 
 def add(verbs: Verbs) -> None:
