@@ -97,7 +97,7 @@ def load(folder: Path) -> Inventory:
 def of(folder: Path, manager: InventoryManager, variables: VariableManager) -> Inventory:
     """The same from what Ansible has read already: a playbook's inventory, without its limit."""
     loader = manager._loader  # it has no other name
-    found = manager.get_hosts(pattern=MANAGED, ignore_limits=True)
+    found = manager.get_hosts(MANAGED, ignore_limits=True, ignore_restrictions=True)
     if not found:
         raise BadInput.at(folder / "hosts.yml", 0, f"no host in the group {MANAGED}")
 
