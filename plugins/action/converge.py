@@ -60,8 +60,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible ships no types
         return self._confirm(args["saved"], seconds, result, variables)
 
     def _module(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        # What is logged there by Ansible is every parameter, whole files among them.
         result: dict[str, Any] = self._execute_module(
-            module_name="converge", module_args=args, task_vars=variables)
+            module_name="converge", module_args=args,
+            task_vars={**variables, "ansible_no_target_syslog": True})
         if result.get("unreachable"):
             raise AnsibleConnectionFailure(str(result.get("msg")))
         return result

@@ -15,6 +15,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from compliance import chain, inventory, origin
 from compliance.evidence import Recorder, TaskResult, now
+from compliance.signing import Signer
 from inputs import paths
 from inputs.errors import BadInput
 
@@ -91,7 +92,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible ships no typ
         try:
             self._recorder.end(hosts=hosts)
             court_var = paths.var(self._inventory.court)
-            chain.seal(self._recorder.folder, chain.Signer.of(court_var, self._inventory.folder))
+            chain.seal(self._recorder.folder, Signer.of(court_var, self._inventory.folder))
         except (OSError, BadInput) as exc:
             self._give_up(exc)
 

@@ -99,6 +99,8 @@ changed_files: {description: The paths among them., type: list, returned: always
 not_validated: {description: What check mode could not validate., type: list, returned: always}
 """
 
+import syslog  # noqa: E402
+
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible.module_utils.tameng.converge import confirm, converge, status  # noqa: E402
 from ansible.module_utils.tameng.shell import Refused  # noqa: E402
@@ -144,8 +146,7 @@ SPEC: dict[str, dict[str, object]] = {
 
 
 def main() -> None:
-    # no_log: the files' contents don't belong into the host's journal.
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True, no_log=True)
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
     try:
         if module.params["phase"] == "confirm":
             result = confirm(module.params["saved"])
@@ -156,7 +157,9 @@ def main() -> None:
     except Refused as exc:
         module.fail_json(msg=str(exc))
     if result["changed"] and not module.check_mode:
-        module.log(f"{module.params['name']}: {'; '.join(result['changes'])}")
+        # In place of Ansible's own line, which would hold whole files: the action switches it off.
+        syslog.openlog("tameng")
+        syslog.syslog(f"{module.params['name']}: {'; '.join(result['changes'])}")
     module.exit_json(**result)
 
 

@@ -22,6 +22,7 @@ cd {folder} || exit 1
 SAVED=$PWD; export SAVED
 {lines}
 date --utc +%FT%TZ >restored
+logger -t tameng "{kind}: back to what was here before {when}"
 """
 
 
@@ -57,7 +58,7 @@ class Saved:
         lines += ["systemctl daemon-reload", restore or ":"]
         script = saved.folder / "restore"
         script.write_text(SCRIPT.format(
-            when=when, folder=shlex.quote(str(saved.folder)), lines="\n".join(lines)))
+            kind=kind, when=when, folder=shlex.quote(str(saved.folder)), lines="\n".join(lines)))
         script.chmod(0o700)
         if save:
             must(save, SAVED=str(saved.folder))
