@@ -28,6 +28,8 @@ TOOLS = {
     "sysctl": "procps",
 }
 ROOM = 6 << 30  # two trees, seven hosts and what is installed on them
+VENV = Path(__file__).resolve().parent.parent / ".venv"
+VENV_ROOM = 1 << 30  # 300 MB in the end, and what pip has downloaded meanwhile
 NAME = re.compile(r"[a-z][a-z0-9]{0,7}")
 SUBNET = re.compile(r"10\.(\d{1,3})|172\.(1[6-9]|2\d|3[01])|192\.168")
 
@@ -82,12 +84,23 @@ def check_machine() -> None:
 def check_room() -> None:
     """Raise CannotBegin when a disk is too full for trees and hosts."""
     for folder in (STATE, CACHE):
-        free = shutil.disk_usage(next(p for p in (folder, *folder.parents) if p.exists())).free
-        if free < ROOM:
-            raise CannotBegin(
-                f"the lab needs {ROOM >> 30} GiB of disk under {folder.parent}, "
-                f"and {free / (1 << 30):.1f} GiB are free"
-            )
+        _check_free(folder, ROOM, "the lab")
+
+
+def check_venv() -> None:
+    """Raise CannotBegin when there is no .venv yet and no room to build it."""
+    if not (VENV / "lock").exists():
+        _check_free(VENV, VENV_ROOM, ".venv")
+
+
+def _check_free(folder: Path, room: int, what: str) -> None:
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if free < room:
+        raise CannotBegin(
+            f"{what} needs {room >> 30} GiB of disk under {folder.parent}, "
+            f"and {free / (1 << 30):.1f} GiB are free"
+        )
 
 
 def missing_packages(tools: dict[str, str]) -> list[str]:
@@ -96,13 +109,28 @@ def missing_packages(tools: dict[str, str]) -> list[str]:
 
 
 def wants_lab(words: list[str]) -> bool:
-    """Whether this command line raises real hosts."""
-    verbs = [word for word in words if not word.startswith("-")]
-    if {"-h", "--help"} & set(words) or not verbs:
-        return False
-    if verbs[0] == "test":
-        return not set(verbs[1:]) or "lab" in verbs[1:]
-    return verbs[0] in ("lab", "demo")
+    """Whether this command line touches real hosts on this machine."""
+    verbs = _verbs(words)
+    if verbs[:1] == ["test"]:
+        return len(verbs) == 1 or "lab" in verbs
+    return verbs[:1] in (["lab"], ["demo"])
+
+
+def raises_lab(words: list[str]) -> bool:
+    """Whether it puts hosts up: what takes a lab down must work on a full disk too."""
+    verbs = _verbs(words)
+    return wants_lab(words) and (verbs[0] != "lab" or verbs[1:2] == ["up"])
+
+
+def _verbs(words: list[str]) -> list[str]:
+    """The words that are neither options nor what ``-k`` selects; none where help is wanted."""
+    if {"-h", "--help"} & set(words):
+        return []
+    return [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if before != "-k" and not word.startswith("-")
+    ]
 
 
 def main(words: list[str]) -> int:
@@ -112,14 +140,16 @@ def main(words: list[str]) -> int:
         missing.append("python3-venv")
     if not Path("/usr/share/zoneinfo/Asia/Makassar").exists():
         missing.append("tzdata")
-    if wants_lab(words):
-        try:
+    try:
+        if wants_lab(words):
             check_root()
+            missing += missing_packages(TOOLS)
+        if raises_lab(words):
             check_room()
-        except CannotBegin as exc:
-            print(f"tameng: {exc}", file=sys.stderr)
-            return 2
-        missing += missing_packages(TOOLS)
+        check_venv()
+    except CannotBegin as exc:
+        print(f"tameng: {exc}", file=sys.stderr)
+        return 2
     print(" ".join(dict.fromkeys(missing)))
     return 0
 
