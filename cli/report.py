@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cli.options import Verbs, add_inventory, add_verb
 from compliance import catalogue, chain, inventory
+from compliance.signing import Signer
 from inputs import court as courts
 from inputs import paths
 from inputs.errors import BadInput
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     court_id = paths.court_id(folder)
     var = paths.var(court_id)
     # A document never rests on evidence that was changed since it was sealed.
-    defects, _, _ = chain.verify(var, chain.Signer.of(var, folder))
+    defects, _, _ = chain.verify(var, Signer.of(var, folder))
     if defects:
         raise BadInput(defects)
     assessment = publish.read(

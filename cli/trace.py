@@ -9,7 +9,7 @@ from typing import Any
 from cli.options import Verbs, add_verb
 from compliance import audit, catalogue
 from compliance.catalogue import Catalogue
-from compliance.plugin import Proof
+from compliance.suite import Proof
 from reports.publish import DOCUMENTS
 
 _EXAMPLES = """\

@@ -6,6 +6,7 @@ import argparse
 
 from cli.options import Verbs, add_inventory, add_verb
 from compliance import chain
+from compliance.signing import Signer
 from inputs import paths
 
 _EXAMPLES = """\
@@ -32,7 +33,7 @@ def add(verbs: Verbs) -> None:
 def run(args: argparse.Namespace) -> int:
     folder = paths.inventory(args.inventory)
     court_var = paths.var(paths.court_id(folder))
-    signer = chain.Signer.of(court_var, folder)
+    signer = Signer.of(court_var, folder)
     defects, sealed, incomplete = chain.verify(court_var, signer)
     for defect in defects:
         print(defect)

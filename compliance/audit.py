@@ -14,7 +14,9 @@ from compliance import chain, origin
 from compliance.catalogue import Catalogue
 from compliance.evidence import Answer, Recorder, Verdict, now
 from compliance.inventory import Host, Inventory
-from compliance.plugin import HostResult, Plugin, Proof
+from compliance.plugin import HostResult, Plugin
+from compliance.signing import Signer
+from compliance.suite import Proof
 from compliance.verdict import State
 from inputs import paths
 from inputs.errors import BadInput, Complaint
@@ -92,7 +94,7 @@ def run(
     for verdict in _not_run(catalogue, selected, asked, audit.verdicts):
         take(verdict)
     recorder.end(hosts=_hosts(inventory, audit.hosts))
-    chain.seal(recorder.folder, chain.Signer.of(court_var, inventory.folder))
+    chain.seal(recorder.folder, Signer.of(court_var, inventory.folder))
     audit.folder = recorder.folder
     return audit
 

@@ -2,83 +2,28 @@
 
 The manifest lists the sha256 of each file and of each of its lines, and the link to the previous
 sealed run. ``runs/CHAIN`` lists all links in order, so that a removed run is seen too.
-Signatures are OpenSSH's (ssh-keygen(1), ``-Y sign``; PROTOCOL.sshsig), namespace tameng-evidence.
 """
 
 from __future__ import annotations
 
-import base64
 import fcntl
-import getpass
 import hashlib
 import json
-import os
-import platform
 import re
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compliance.evidence import Run, runs, write_atomically
-from inputs.errors import BadInput, Complaint
+from compliance.evidence import Run, runs, sha256_file, write_atomically
+from compliance.signing import Signer, canonical
+from inputs.errors import Complaint
 
-NAMESPACE = "tameng-evidence"
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.json.sig"
 CHAIN = "CHAIN"
 _OURS = {MANIFEST, SIGNATURE}
 _CHANGED = "changed since the run was sealed"
 _RUN_ID = re.compile(r"\d{8}T\d{6}(\.\d{3})?Z-[a-z]+-[0-9a-f]{4}")
-
-
-@dataclass(frozen=True)
-class Signer:
-    """The key that signs and the list of those whose signature counts (allowed_signers)."""
-
-    key: Path
-    allowed: Path
-
-    @classmethod
-    def of(cls, court_var: Path, inventory: Path) -> Signer:
-        """TAMENG_SIGNING_KEY (its private half may be in an agent), else a key of this court,
-        made when first needed. A court commits its allowed_signers beside its inventory; without
-        one the list stands in ``var/`` and proves only that nobody changed the files since."""
-        key = Path(os.environ.get("TAMENG_SIGNING_KEY") or court_var / "evidence_ed25519")
-        committed = inventory / "allowed_signers"
-        return cls(key, committed if committed.exists() else court_var / "allowed_signers")
-
-    def make(self) -> None:
-        """Create what is missing; an existing key or list is never touched."""
-        if not self.key.exists():
-            self.key.parent.mkdir(parents=True, exist_ok=True)
-            who = f"{getpass.getuser()}@{platform.node()}"
-            _keygen("-q", "-t", "ed25519", "-N", "", "-C", who, "-f", str(self.key))
-        if not self.allowed.exists():
-            kind, blob = self.key.with_name(self.key.name + ".pub").read_text().split()[:2]
-            line = f'tameng namespaces="{NAMESPACE}" {kind} {blob}\n'
-            write_atomically(self.allowed, line.encode())
-
-    def sign(self, file: Path) -> bytes:
-        """The armoured signature over the file's bytes."""
-        done = _keygen(
-            "-Y", "sign", "-f", str(self.key), "-n", NAMESPACE, "-q", stdin=file.read_bytes()
-        )
-        return done.stdout
-
-    def accepts(self, data: bytes, signature: Path) -> bool:
-        """Whether one of the allowed signers signed exactly ``data``."""
-        principal = _keygen(
-            "-Y", "find-principals", "-s", str(signature), "-f", str(self.allowed), check=False
-        )
-        name = principal.stdout.decode(errors="replace").strip().split("\n")[0]
-        if principal.returncode or not name:
-            return False
-        return not _keygen(
-            "-Y", "verify", "-f", str(self.allowed), "-I", name, "-n", NAMESPACE,
-            "-s", str(signature), stdin=data, check=False,
-        ).returncode  # fmt: skip
 
 
 def seal(folder: Path, signer: Signer) -> str:
@@ -143,7 +88,7 @@ def _check_run(
         return
     stored = json.loads(data)
     yield from _check_files(folder, stored["files"])
-    strange = list(_differing(_line_hashes(_canonical(armour)), _line_hashes(armour)))
+    strange = list(_differing(_line_hashes(canonical(armour)), _line_hashes(armour)))
     yield from (Complaint(signature, n, _CHANGED) for n in strange)
     if not strange and link != _link(folder.name, manifest, signature):
         yield Complaint(chain, number, f"does not fit the signed {folder.name}")
@@ -235,14 +180,6 @@ def _line(link: Any) -> bytes:
     return (json.dumps(link, sort_keys=True, separators=(",", ":")) + "\n").encode()
 
 
-def _canonical(armour: bytes) -> bytes:
-    """The signature as ssh-keygen writes it: base64 ignores bytes that a changed file may have."""
-    text = armour.decode("ascii", "replace").split("-----")
-    blob = base64.b64encode(base64.b64decode(text[2])).decode() if len(text) > 2 else ""
-    wrapped = "\n".join(blob[i : i + 70] for i in range(0, len(blob), 70))
-    return f"-----BEGIN SSH SIGNATURE-----\n{wrapped}\n-----END SSH SIGNATURE-----\n".encode()
-
-
 def _line_hashes(data: bytes) -> list[str]:
     """First 16 hex digits (64 bits) of each line's sha256; the file's own hash is whole."""
     return [hashlib.sha256(line).hexdigest()[:16] for line in data.splitlines(keepends=True)]
@@ -253,17 +190,3 @@ def _differing(expected: list[str], actual: list[str]) -> Iterator[int]:
     for index in range(max(len(expected), len(actual))):
         if expected[index : index + 1] != actual[index : index + 1]:
             yield index + 1
-
-
-def sha256_file(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _keygen(
-    *args: str, stdin: bytes = b"", check: bool = True
-) -> subprocess.CompletedProcess[bytes]:
-    done = subprocess.run(["ssh-keygen", *args], input=stdin, capture_output=True, check=False)
-    if check and done.returncode:
-        why = done.stderr.decode(errors="replace").strip()
-        raise BadInput.at(Path(args[args.index("-f") + 1]), 0, f"this key cannot sign: {why}")
-    return done

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import errno
+import hashlib
 import json
 import os
 import secrets
@@ -162,9 +163,7 @@ class Run:
     @cached_property
     def manifest_sha256(self) -> str | None:
         """Of manifest.json's bytes; None while the run is incomplete."""
-        from compliance import chain  # noqa: PLC0415 (chain builds on this module)
-
-        return chain.sha256_file(self.folder / "manifest.json") if self.complete else None
+        return sha256_file(self.folder / "manifest.json") if self.complete else None
 
     def verdicts(self) -> list[Verdict]:
         return list(self._lines("verdicts.jsonl", Verdict))
@@ -194,6 +193,10 @@ def runs(court_var: Path) -> list[Run]:
     """Every run of a court, oldest first, incomplete ones too."""
     folder = court_var / "runs"
     return [Run(p) for p in sorted(folder.iterdir()) if p.is_dir()] if folder.is_dir() else []
+
+
+def sha256_file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_atomically(path: Path, data: bytes) -> None:

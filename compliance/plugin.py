@@ -1,22 +1,17 @@
 """The pytest plugin: a suite's tests become verdicts, host by host, side by side.
 
-A suite uses from here ``control`` (which control a test proves, and how to break it),
-``not_applicable`` and ``broken``, and the fixtures ``host`` (testinfra's), ``ask``, ``evidence``
-and ``public`` (the inventory's public variables).
+Its fixtures are what a suite asks with: ``host`` (testinfra's), ``ask``, ``evidence``, ``public``.
 """
 
 from __future__ import annotations
 
-import ctypes
-import multiprocessing
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NoReturn, cast
+from typing import Any, Literal, cast
 
 import pytest
 
@@ -24,79 +19,11 @@ from compliance import transport
 from compliance.catalogue import Catalogue
 from compliance.evidence import Answer, Verdict, now
 from compliance.inventory import Host
+from compliance.suite import Ask, Evidence, NotApplicable, Proof, QuestionBroken
 from compliance.verdict import State
-
-# Each host has a process of its own; beyond this many the next ones wait for a free place.
-MOST_WORKERS = 50
-
+from compliance.workers import Ended, side_by_side
 
 _Phase = Literal["setup", "call", "teardown"]
-_PR_SET_PDEATHSIG = 1  # prctl(2)
-
-
-class NotApplicable(Exception):
-    """The host itself says that the control does not concern it."""
-
-
-class QuestionBroken(Exception):
-    """The question could not be judged: a tool is missing, or its answer makes no sense."""
-
-
-def control(
-    control_id: str, *, sabotage: str, says: str, also: tuple[str, ...] = ()
-) -> Callable[[Any], Any]:
-    """Mark a test as the proof of a control.
-
-    ``sabotage`` is a line of shell that makes it untrue on a lab host, using the functions of
-    tests/lab/sabotage.sh; the role must heal it. ``says`` must stand in the message of the verdict
-    that it causes, so that a reader sees the cause. ``also`` names the controls that the same
-    sabotage makes untrue as well; every other one must stay right.
-    """
-    return pytest.mark.control(control_id, sabotage=sabotage, says=says, also=also)
-
-
-def not_applicable(reason: str) -> NoReturn:
-    """The control does not concern this host, for a reason that was measured on it."""
-    raise NotApplicable(reason)
-
-
-def broken(reason: str) -> NoReturn:
-    """The question broke; nothing is known."""
-    raise QuestionBroken(reason)
-
-
-@dataclass
-class Evidence:
-    """What a test measured; goes into its verdict as it is, so plain data only."""
-
-    values: dict[str, Any] = field(default_factory=dict)
-
-    def measured(self, name: str, value: Any) -> None:
-        self.values[name] = value
-
-
-@dataclass(frozen=True)
-class Ask:
-    """Put a question that must be answerable: anything else than an expected exit is broken."""
-
-    host: Any
-
-    def __call__(self, command: str, *args: str, exits: tuple[int, ...] = (0,)) -> str:
-        done = self.host.run(command, *args)
-        if done.rc not in exits:
-            said = (done.stderr or done.stdout).strip().splitlines()
-            broken(f"`{command}` ended with {done.rc}: {said[-1] if said else 'no output'}")
-        return str(done.stdout)
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What a suite says of one control: its test, and how to break what it proves."""
-
-    test: str
-    sabotage: str
-    says: str
-    also: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)  # pytest keeps its plugins by identity
@@ -166,85 +93,52 @@ class Plugin:
         for item in session.items:
             queues.setdefault(_target(item).name, []).append(item)
         try:
-            self._run(list(queues.items()))
+            self._ask(queues)
         except OSError as exc:
             # pytest would turn it into an "internal error"; the caller can say what it is.
             self.failure = exc
         return True
 
-    def _run(self, waiting: list[tuple[str, list[pytest.Item]]]) -> None:
-        running: dict[Connection, _Worker] = {}
-        try:
-            while waiting or running:
-                while waiting and len(running) < MOST_WORKERS:
-                    worker = self._start(*waiting.pop(0))
-                    running[worker.connection] = worker
-                for connection in wait(list(running)):
-                    worker = running[cast(Connection, connection)]
-                    if not self._receive(worker):
-                        del running[worker.connection]
-                        self._collect(worker)
-        finally:
-            for worker in running.values():
-                worker.process.kill()
+    def _ask(self, queues: dict[str, list[pytest.Item]]) -> None:
+        """Every host's items in a process of its own; their records are taken here."""
+        judged: dict[str, set[str]] = {name: set() for name in queues}
+        results: dict[str, HostResult] = {}
+        jobs = {name: partial(self._work, items) for name, items in queues.items()}
+        with closing(side_by_side(jobs)) as messages:
+            for name, message in messages:
+                if isinstance(message, Ended):
+                    self._fill_gaps(queues[name], judged[name], message)
+                    self.finished(results.get(name, HostResult(name, "error", "", "ended early")))
+                elif isinstance(message, HostResult):
+                    results[name] = message
+                else:
+                    if isinstance(message, Verdict):
+                        judged[name].add(message.control)
+                    self.take(message)
 
-    def _start(self, name: str, items: list[pytest.Item]) -> _Worker:
-        # fork: the collected items are shared, so a host costs no second start of Python.
-        context = multiprocessing.get_context("fork")
-        ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=self._work, args=(theirs, items), daemon=True)
-        process.start()
-        theirs.close()
-        return _Worker(name, items, ours, process)
-
-    def _work(self, connection: Connection, items: list[pytest.Item]) -> None:
-        # Killed with its parent, even when that one is killed: nobody asks for nobody.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        self._send = connection.send
+    def _work(self, items: list[pytest.Item], send: Callable[[Any], None]) -> None:
+        self._send = send
         for item, following in zip(items, [*items[1:], None], strict=True):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         shell = self._shell
         failure = shell.failure if shell else None
-        connection.send(
-            HostResult(
-                _target(items[0]).name,
-                _host_state(failure),
-                shell.host_key if shell else "",
-                str(failure or ""),
-            )
-        )
+        key = shell.host_key if shell else ""
+        name = _target(items[0]).name
+        send(HostResult(name, _host_state(failure), key, str(failure or "")))
         if shell:
             shell.close()
-        connection.close()
-        os._exit(0)  # the parent's pytest session is not this process's to end
 
-    def _receive(self, worker: _Worker) -> bool:
-        try:
-            message = worker.connection.recv()
-        except EOFError:
-            return False
-        if isinstance(message, HostResult):
-            worker.result = message
-        else:
-            if isinstance(message, Verdict):
-                worker.judged.add(message.control)
-            self.take(message)
-        return True
-
-    def _collect(self, worker: _Worker) -> None:
-        """Whatever a worker did not live to say is an error, never nothing."""
-        worker.process.join()
-        for item in worker.items:
-            name = _control(item)
-            if name not in worker.judged:
-                why = f"the asking process ended early (exit {worker.process.exitcode})"
+    def _fill_gaps(self, items: list[pytest.Item], judged: set[str], ended: Ended) -> None:
+        """Whatever a process did not live to say is an error, never nothing."""
+        for item in items:
+            if _control(item) not in judged:
+                why = f"the asking process ended early (exit {ended.exit})"
                 self.take(
                     Verdict(
-                        control=name, host=worker.name, state=State.ERROR, message=why, at=now(),
-                        seconds=0.0, test=_test(item),
+                        control=_control(item), host=_target(item).name, state=State.ERROR,
+                        message=why, at=now(), seconds=0.0, test=_test(item),
                     )
                 )  # fmt: skip
-        self.finished(worker.result or HostResult(worker.name, "error", "", "ended early"))
 
     # --- judging: in the worker ---------------------------------------------------------------
 
@@ -318,16 +212,6 @@ class HostResult:
     state: str
     host_key: str
     detail: str
-
-
-@dataclass
-class _Worker:
-    name: str
-    items: list[pytest.Item]
-    connection: Connection
-    process: Any
-    judged: set[str] = field(default_factory=set)
-    result: HostResult | None = None
 
 
 _OUTCOMES = pytest.StashKey[list[tuple[str, pytest.ExceptionInfo[BaseException]]]]()

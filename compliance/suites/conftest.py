@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from compliance.plugin import Ask, broken
+from compliance.suite import Ask, broken
 
 
 @pytest.fixture

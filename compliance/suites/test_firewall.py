@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Callable
 from typing import Any
 
-from compliance.plugin import Ask, Evidence, control
+from compliance.suite import Ask, Evidence, control
 
 Rules = list[list[dict[str, Any]]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from compliance.plugin import Ask, Evidence, control
+from compliance.suite import Ask, Evidence, control
 
 # Algorithms without a known weakness in OpenSSH 9.2 (Debian 12) and 10.0 (Debian 13).
 CIPHERS = {

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from compliance.plugin import Ask, Evidence, broken, control
+from compliance.suite import Ask, Evidence, broken, control
 
 LARGEST_OFFSET = 1.0  # seconds: enough to put two machines' log lines in order by hand
 RIVALS = ["systemd-timesyncd.service", "ntpsec.service", "ntp.service", "openntpd.service"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from compliance.plugin import Ask, Evidence, broken, control
+from compliance.suite import Ask, Evidence, broken, control
 
 Public = Callable[[str], Any]
 TIMERS = ["apt-daily.timer", "apt-daily-upgrade.timer"]

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from compliance import chain, evidence, inventory
+from compliance.signing import Signer
 from compliance.transport import CONNECT_SECONDS, Shell
 from compliance.verdict import State
 from inputs import paths
@@ -183,7 +184,7 @@ def test_a_killed_audit_is_incomplete(lab: str) -> None:
     process.wait()
     assert new
     assert not new[0].complete
-    signer = chain.Signer.of(paths.var(lab), paths.inventory("lab"))
+    signer = Signer.of(paths.var(lab), paths.inventory("lab"))
     defects, _, incomplete = chain.verify(paths.var(lab), signer)
     assert new[0].id in {run.id for run in incomplete}
     assert not defects

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from compliance import chain
-from compliance.evidence import Answer, Recorder, Verdict, now, runs
+from compliance.evidence import Answer, Recorder, Verdict, now, runs, sha256_file
+from compliance.signing import Signer
 from compliance.verdict import State
 from inputs.errors import BadInput, Complaint
 
 
-def write_run(court: Path, signer: chain.Signer, lines: int = 4) -> Path:
+def write_run(court: Path, signer: Signer, lines: int = 4) -> Path:
     recorder = Recorder.begin(court / "runs", "audit", {"court": "test"})
     for number in range(lines):
         recorder.write(
@@ -35,19 +36,19 @@ def write_run(court: Path, signer: chain.Signer, lines: int = 4) -> Path:
 @pytest.fixture
 def court(tmp_path: Path) -> Path:
     """Three sealed runs."""
-    signer = chain.Signer.of(tmp_path, tmp_path)
+    signer = Signer.of(tmp_path, tmp_path)
     for _ in range(3):
         write_run(tmp_path, signer)
     return tmp_path
 
 
 def defects(court: Path) -> list[Complaint]:
-    return chain.verify(court, chain.Signer.of(court, court))[0]
+    return chain.verify(court, Signer.of(court, court))[0]
 
 
 def test_untouched_evidence_verifies(court: Path) -> None:
     """Three runs, sealed, linked, signed."""
-    found, sealed, incomplete = chain.verify(court, chain.Signer.of(court, court))
+    found, sealed, incomplete = chain.verify(court, Signer.of(court, court))
     assert (found, len(sealed), incomplete) == ([], 3, [])
 
 
@@ -106,7 +107,7 @@ def test_an_added_file_is_named(court: Path) -> None:
 def test_a_forged_run_is_named(court: Path) -> None:
     """A run rewritten and signed by somebody who is not on the list does not verify."""
     folder = sorted((court / "runs").glob("2*"))[0]
-    stranger = chain.Signer(court / "stranger", court / "strangers")
+    stranger = Signer(court / "stranger", court / "strangers")
     stranger.make()
     verdicts = folder / "verdicts.jsonl"
     verdicts.write_text(verdicts.read_text().replace('"pass"', '"fail"'))
@@ -120,7 +121,7 @@ def test_an_unsealed_run_is_incomplete(court: Path) -> None:
     """Killed before its manifest: listed, and no defect."""
     recorder = Recorder.begin(court / "runs", "audit", {"court": "test"})
     recorder.write(Verdict(control="c", host="app", state=State.PASS, at=now(), seconds=0.1))
-    found, sealed, incomplete = chain.verify(court, chain.Signer.of(court, court))
+    found, sealed, incomplete = chain.verify(court, Signer.of(court, court))
     assert not found
     assert len(sealed) == 3
     assert [run.folder for run in incomplete] == [recorder.folder]
@@ -136,7 +137,7 @@ def test_each_run_links_to_the_one_before(court: Path) -> None:
     assert manifests[0]["previous"] is None
     for before, after in zip(folders, manifests[1:], strict=False):
         assert after["previous"]["run"] == before.name
-        assert after["previous"]["manifest_sha256"] == chain.sha256_file(before / "manifest.json")
+        assert after["previous"]["manifest_sha256"] == sha256_file(before / "manifest.json")
 
 
 def test_a_key_that_cannot_sign_is_named(tmp_path: Path) -> None:
@@ -145,4 +146,4 @@ def test_a_key_that_cannot_sign_is_named(tmp_path: Path) -> None:
     (tmp_path / "evidence_ed25519").chmod(0o600)
     (tmp_path / "allowed_signers").write_text("")
     with pytest.raises(BadInput, match=r"evidence_ed25519: this key cannot sign"):
-        write_run(tmp_path, chain.Signer.of(tmp_path, tmp_path))
+        write_run(tmp_path, Signer.of(tmp_path, tmp_path))

@@ -18,7 +18,7 @@ from compliance.verdict import State
 from inputs.errors import BadInput
 
 HEAD = """\
-from compliance.plugin import broken, control, not_applicable
+from compliance.suite import broken, control, not_applicable
 import os, pytest
 """
 BODIES = {

@@ -12,6 +12,7 @@ from typing import Any
 from compliance import chain
 from compliance.catalogue import Catalogue, Control, load_sop
 from compliance.evidence import TaskResult, Verdict
+from compliance.signing import Signer
 
 ESTATE = {
     "app": ["all", "managed", "servers"],
@@ -65,8 +66,8 @@ class Court:
     inventory: Path
 
     @property
-    def signer(self) -> chain.Signer:
-        return chain.Signer.of(self.folder, self.inventory)
+    def signer(self) -> Signer:
+        return Signer.of(self.folder, self.inventory)
 
     def audit(self, started: str, catalogue: Catalogue, answer: Answer, **more: Any) -> Path:
         """One audit of the whole estate; ``sealed=False`` leaves it as a killed one."""
