@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -59,6 +60,7 @@ def fresh() -> Iterator[None]:
     assert up.returncode == 0, up.stdout + up.stderr
     yield
     assert lab("down").returncode == 0
+    shutil.rmtree(ROOT / "var" / NAME)  # the evidence of runs that were only tests
 
 
 def lab(verb: str, *words: str) -> subprocess.CompletedProcess[str]:
