@@ -44,8 +44,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible ships no types
         args.setdefault("name", role.get_name() if role else "change")
         top = args.pop("templates", None) or (Path(role._role_path) / "templates" if role else None)
         attributes = args.pop("attributes", {})
-        args["files"] = self._files(Path(top) if top else None, attributes,
-                                    args.get("absent") or [], variables)
+        args["files"] = self._files(
+            Path(top) if top else None, attributes, args.get("absent") or [], variables
+        )
         # Named here, so that the host can be asked about it even when its answer was lost.
         args["saved"] = f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{args['name']}"
         seconds = int((args.get("confirm") or {}).get("seconds", 0))
@@ -62,14 +63,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible ships no types
     def _module(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         # What is logged there by Ansible is every parameter, whole files among them.
         result: dict[str, Any] = self._execute_module(
-            module_name="converge", module_args=args,
-            task_vars={**variables, "ansible_no_target_syslog": True})
+            module_name="converge",
+            module_args=args,
+            task_vars={**variables, "ansible_no_target_syslog": True},
+        )
         if result.get("unreachable"):
             raise AnsibleConnectionFailure(str(result.get("msg")))
         return result
 
-    def _confirm(self, name: str, seconds: int, result: dict[str, Any],
-                 variables: dict[str, Any]) -> dict[str, Any]:
+    def _confirm(
+        self, name: str, seconds: int, result: dict[str, Any], variables: dict[str, Any]
+    ) -> dict[str, Any]:
         try:
             # The kept connection proves nothing: sshd asked for its key before the change.
             self._connection.reset()
@@ -80,8 +84,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible ships no types
             return self._gone_back(name, seconds, str(answer.get("msg")), variables)
         return result
 
-    def _gone_back(self, name: str, seconds: int, why: str,
-                   variables: dict[str, Any]) -> dict[str, Any]:
+    def _gone_back(
+        self, name: str, seconds: int, why: str, variables: dict[str, Any]
+    ) -> dict[str, Any]:
         """Wait for the host to heal itself, and say what became of it."""
         began = time.monotonic()
         # No knocking before: sshd holds failed logins against an address.
@@ -96,15 +101,26 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible ships no types
             else:
                 if not answer.get("failed") and answer["state"] != "pending":
                     waited = round(time.monotonic() - began)
-                    return _lost(why, f"the host {BACK[answer['state']]}: reachable again after "
-                                      f"{waited} s", rolled_back=True)
+                    return _lost(
+                        why,
+                        f"the host {BACK[answer['state']]}: reachable again after {waited} s",
+                        rolled_back=True,
+                    )
                 last = str(answer.get("msg", "the host has not gone back yet"))
             time.sleep(3)
-        return _lost(why, f"the host has not come back within {seconds + PATIENCE} s "
-                          f"({_line(last)}): go there", rolled_back=False)
+        return _lost(
+            why,
+            f"the host has not come back within {seconds + PATIENCE} s ({_line(last)}): go there",
+            rolled_back=False,
+        )
 
-    def _files(self, top: Path | None, attributes: dict[str, dict[str, str]], absent: list[str],
-               variables: dict[str, Any]) -> list[dict[str, Any]]:
+    def _files(
+        self,
+        top: Path | None,
+        attributes: dict[str, dict[str, str]],
+        absent: list[str],
+        variables: dict[str, Any],
+    ) -> list[dict[str, Any]]:
         for path, given in attributes.items():
             if unknown := set(given) - ATTRIBUTES:
                 raise AnsibleActionFail(f"attributes of {path}: {sorted(unknown)} is unknown")
@@ -118,30 +134,44 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible ships no types
                 mode = "0755" if os.access(source, os.X_OK) else "0644"
                 found.append(_file(path, content, mode, attributes.get(path, {})))
         there = {item["path"] for item in found}
-        return found + [_file(path, None, "0644", given) for path, given in attributes.items()
-                        if path not in there and path not in absent]
+        return found + [
+            _file(path, None, "0644", given)
+            for path, given in attributes.items()
+            if path not in there and path not in absent
+        ]
 
     def _render(self, source: Path, variables: dict[str, Any]) -> str:
         text = source.read_text()
         if source.suffix != ".j2":
             return text
         templar = self._templar.copy_with_new_env(
-            searchpath=[str(source.parent)], available_variables=variables)
+            searchpath=[str(source.parent)], available_variables=variables
+        )
         rendered = templar.template(
-            trust_as_template(text), escape_backslashes=False,
-            overrides={"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True})
+            trust_as_template(text),
+            escape_backslashes=False,
+            overrides={"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True},
+        )
         return str(rendered)
 
 
 def _file(path: str, content: str | None, mode: str, given: dict[str, str]) -> dict[str, Any]:
-    return {"path": path, "content": content, "mode": str(given.get("mode", mode)),
-            "owner": given.get("owner", "root"), "group": given.get("group", "root"),
-            "validate": given.get("validate")}
+    return {
+        "path": path,
+        "content": content,
+        "mode": str(given.get("mode", mode)),
+        "owner": given.get("owner", "root"),
+        "group": given.get("group", "root"),
+        "validate": given.get("validate"),
+    }
 
 
 def _lost(why: str, outcome: str, *, rolled_back: bool) -> dict[str, Any]:
-    return {"failed": True, "rolled_back": rolled_back, "msg":
-            f"After this change no new login was possible ({_line(why)}); {outcome}."}
+    return {
+        "failed": True,
+        "rolled_back": rolled_back,
+        "msg": f"After this change no new login was possible ({_line(why)}); {outcome}.",
+    }
 
 
 def _line(text: str) -> str:

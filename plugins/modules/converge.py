@@ -119,29 +119,42 @@ SPEC: dict[str, dict[str, object]] = {
     "files": listed("dict"),
     "absent": listed("str"),
     "verify": listed("str"),
-    "states": listed("dict", options={
-        "name": {"type": "str", "required": True},
-        "check": {"type": "str", "required": True},
-        "make": {"type": "str", "required": True},
-    }),
-    "units": listed("dict", options={
-        "name": {"type": "str", "required": True},
-        "enabled": {"type": "bool"},
-        "active": {"type": "bool"},
-        "masked": {"type": "bool", "default": False},
-        "watch": listed("str"),
-        "by": {"type": "str", "choices": ["restart", "reload"], "default": "restart"},
-    }),
-    "way_in": {"type": "dict", "default": {}, "options": {
-        "groups": {"type": "list", "elements": "str"},
-        "networks": {"type": "list", "elements": "str"},
-        "sources": {"type": "list", "elements": "str"},
-    }},
-    "confirm": {"type": "dict", "options": {
-        "seconds": {"type": "int", "required": True},
-        "save": {"type": "str"},
-        "restore": {"type": "str"},
-    }},
+    "states": listed(
+        "dict",
+        options={
+            "name": {"type": "str", "required": True},
+            "check": {"type": "str", "required": True},
+            "make": {"type": "str", "required": True},
+        },
+    ),
+    "units": listed(
+        "dict",
+        options={
+            "name": {"type": "str", "required": True},
+            "enabled": {"type": "bool"},
+            "active": {"type": "bool"},
+            "masked": {"type": "bool", "default": False},
+            "watch": listed("str"),
+            "by": {"type": "str", "choices": ["restart", "reload"], "default": "restart"},
+        },
+    ),
+    "way_in": {
+        "type": "dict",
+        "default": {},
+        "options": {
+            "groups": {"type": "list", "elements": "str"},
+            "networks": {"type": "list", "elements": "str"},
+            "sources": {"type": "list", "elements": "str"},
+        },
+    },
+    "confirm": {
+        "type": "dict",
+        "options": {
+            "seconds": {"type": "int", "required": True},
+            "save": {"type": "str"},
+            "restore": {"type": "str"},
+        },
+    },
 }
 
 

@@ -79,8 +79,13 @@ def converge(wanted: dict[str, Any], check: bool) -> dict[str, Any]:
         told += plan.told()
         return result | {"changed": bool(told), "changes": told}
     confirm = wanted["confirm"] or {}
-    saved = Saved.take(wanted["saved"], [change.path for change in plan.files], plan.units,
-                       confirm.get("save"), confirm.get("restore"))
+    saved = Saved.take(
+        wanted["saved"],
+        [change.path for change in plan.files],
+        plan.units,
+        confirm.get("save"),
+        confirm.get("restore"),
+    )
     if confirm:
         saved.arm(confirm["seconds"])
         result["armed"] = True
@@ -115,5 +120,3 @@ def _package_diff(missing: list[str]) -> list[dict[str, str]]:
         return []
     after = "".join(f"{name}\n" for name in missing)
     return [{"before_header": "packages", "after_header": "packages", "before": "", "after": after}]
-
-

@@ -30,8 +30,14 @@ class Wanted:
 
     @classmethod
     def read(cls, item: dict[str, Any]) -> Wanted:
-        return cls(Path(item["path"]), item.get("content"), int(item["mode"], 8),
-                   item["owner"], item["group"], item.get("validate"))
+        return cls(
+            Path(item["path"]),
+            item.get("content"),
+            int(item["mode"], 8),
+            item["owner"],
+            item["group"],
+            item.get("validate"),
+        )
 
     @property
     def ids(self) -> tuple[int, int]:
@@ -98,8 +104,12 @@ def _text(path: Path) -> str:
 
 
 def _diff(path: Path, before: str, after: str) -> dict[str, str]:
-    return {"before_header": str(path), "after_header": str(path),
-            "before": before, "after": after[:SHOWN]}
+    return {
+        "before_header": str(path),
+        "after_header": str(path),
+        "before": before,
+        "after": after[:SHOWN],
+    }
 
 
 def validate(changes: list[Change], installed: bool) -> list[str]:

@@ -22,9 +22,18 @@ def missing(names: list[str]) -> list[str]:
 
 def install(names: list[str], lists_max_age: int) -> None:
     """Install them; asks for new lists first when those at hand are too old, or of no use."""
-    argv = ["apt-get", "-q", "-y", "--no-install-recommends",
-            "-o", "Dpkg::Options::=--force-confold", "-o", "DPkg::Lock::Timeout=120",
-            "install", *names]
+    argv = [
+        "apt-get",
+        "-q",
+        "-y",
+        "--no-install-recommends",
+        "-o",
+        "Dpkg::Options::=--force-confold",
+        "-o",
+        "DPkg::Lock::Timeout=120",
+        "install",
+        *names,
+    ]
     fresh = _age() < lists_max_age
     if not fresh:
         _refresh()

@@ -39,8 +39,14 @@ class Saved:
         return cls(folder) if folder.is_dir() else None
 
     @classmethod
-    def take(cls, name: str, paths: Iterable[Path], steps: list[Step],
-             save: str | None, restore: str | None) -> Saved:
+    def take(
+        cls,
+        name: str,
+        paths: Iterable[Path],
+        steps: list[Step],
+        save: str | None,
+        restore: str | None,
+    ) -> Saved:
         """Keep the old state of these paths, and whatever `save` puts into $SAVED."""
         saved = cls(HOME / name)
         when, kind = name.split("-", 1)
@@ -51,14 +57,20 @@ class Saved:
         files.mkdir(parents=True)
         lines = []
         # Units go back first: a unit's file must still be there when its links are removed.
-        lines += [shlex.join(["systemctl", "--quiet", *step.undo])
-                  for step in reversed(steps) if step.undo]
+        lines += [
+            shlex.join(["systemctl", "--quiet", *step.undo])
+            for step in reversed(steps)
+            if step.undo
+        ]
         for number, path in enumerate(dict.fromkeys(paths)):
             lines.append(_keep(path, files / str(number)))
         lines += ["systemctl daemon-reload", restore or ":"]
         script = saved.folder / "restore"
-        script.write_text(SCRIPT.format(
-            kind=kind, when=when, folder=shlex.quote(str(saved.folder)), lines="\n".join(lines)))
+        script.write_text(
+            SCRIPT.format(
+                kind=kind, when=when, folder=shlex.quote(str(saved.folder)), lines="\n".join(lines)
+            )
+        )
         script.chmod(0o700)
         if save:
             must(save, SAVED=str(saved.folder))
@@ -69,9 +81,18 @@ class Saved:
     def arm(self, seconds: int) -> None:
         """From now on the host goes back by itself after so many seconds. systemd refuses a second
         timer of the same name, so two changes of one kind never overlap."""
-        must(["systemd-run", "--quiet", "--collect", f"--unit={self.unit}",
-              f"--on-active={seconds}s", "--timer-property=AccuracySec=100ms",
-              "/bin/sh", str(self.folder / "restore")])
+        must(
+            [
+                "systemd-run",
+                "--quiet",
+                "--collect",
+                f"--unit={self.unit}",
+                f"--on-active={seconds}s",
+                "--timer-property=AccuracySec=100ms",
+                "/bin/sh",
+                str(self.folder / "restore"),
+            ]
+        )
 
     def disarm(self) -> None:
         """Keep the change. Refuses when the host has already gone back."""

@@ -38,7 +38,12 @@ def run(command: str | list[str], **environment: str) -> Done:
     env["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     try:
         done = subprocess.run(
-            argv, capture_output=True, text=True, errors="replace", env=env, check=False,
+            argv,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=env,
+            check=False,
             stdin=subprocess.DEVNULL,
         )
     except FileNotFoundError:

@@ -31,8 +31,14 @@ class Unit:
 
     @classmethod
     def read(cls, item: dict[str, Any]) -> Unit:
-        return cls(item["name"], item.get("enabled"), item.get("active"), bool(item.get("masked")),
-                   tuple(item.get("watch") or ()), item.get("by") or "restart")
+        return cls(
+            item["name"],
+            item.get("enabled"),
+            item.get("active"),
+            bool(item.get("masked")),
+            tuple(item.get("watch") or ()),
+            item.get("by") or "restart",
+        )
 
 
 @dataclass
@@ -88,8 +94,10 @@ def _ask(units: list[Unit]) -> dict[str, dict[str, str]]:
     names = [unit.name for unit in units]
     # One call for all: an answer is a block of lines, blocks are parted by an empty line.
     out = must(["systemctl", "show", "--timestamp=us+utc", f"--property={ASKED}", *names]).out
-    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-              for block in out.strip().split("\n\n")]
+    blocks = [
+        dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        for block in out.strip().split("\n\n")
+    ]
     return dict(zip(names, blocks, strict=True))
 
 
@@ -112,8 +120,14 @@ def _steps(unit: Unit, now: dict[str, str], touched: tuple[Path, ...]) -> list[S
     if unit.enabled is False and now["UnitFileState"] == "enabled":
         steps.append(Step(["disable", name], f"{name}: disabled", ["enable", name]))
     if unit.active and not active:
-        steps.append(Step(["start", name], f"{name}: started", ["stop", name],
-                          forgotten=int(now.get("MainPID") or 0) if not steps else 0))
+        steps.append(
+            Step(
+                ["start", name],
+                f"{name}: started",
+                ["stop", name],
+                forgotten=int(now.get("MainPID") or 0) if not steps else 0,
+            )
+        )
     elif unit.active is False and active:
         steps.append(Step(["stop", name], f"{name}: stopped", ["start", name]))
     elif unit.active and (reason := _stale(unit, now, touched)):

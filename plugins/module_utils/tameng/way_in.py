@@ -32,8 +32,10 @@ def present() -> Login | None:
     pid = os.getpid()
     while pid > 1:
         process = Path("/proc") / str(pid)
-        pairs = (item.partition("=")[::2] for item in
-                 (process / "environ").read_text(errors="replace").split("\0"))
+        pairs = (
+            item.partition("=")[::2]
+            for item in (process / "environ").read_text(errors="replace").split("\0")
+        )
         environment = dict(pairs)
         if "SSH_CONNECTION" in environment:
             address = environment["SSH_CONNECTION"].split()[0].removeprefix("::ffff:")
@@ -61,8 +63,11 @@ def _outside(networks: list[str], sources: list[str], login: Login | None) -> li
     coming = [(f"operator source {source}", ip_network(source)) for source in sources]
     if login is not None:
         coming.append((f"this login from {login.address}", ip_network(ip_address(login.address))))
-    return [f"{name} is in none of: {', '.join(networks)}" for name, network in coming
-            if not any(_within(network, other) for other in inside)]
+    return [
+        f"{name} is in none of: {', '.join(networks)}"
+        for name, network in coming
+        if not any(_within(network, other) for other in inside)
+    ]
 
 
 def _within(network: Network, other: Network) -> bool:
@@ -77,11 +82,15 @@ def _locked_out(groups: list[str], login: Login) -> list[str]:
     complaints = []
     member_of = run(["id", "-nG", login.user]).out.split()
     if not set(groups) & set(member_of):
-        complaints.append(f"{login.user} is in none of the groups {', '.join(groups)}"
-                          f" (he is in {', '.join(member_of)})")
+        complaints.append(
+            f"{login.user} is in none of the groups {', '.join(groups)}"
+            f" (he is in {', '.join(member_of)})"
+        )
     keys = Path(pwd.getpwnam(login.user).pw_dir) / ".ssh/authorized_keys"
     found = KEY.findall(run(["ssh-keygen", "-l", "-f", str(keys)]).out)
-    if not any(kind not in ("RSA", "DSA") or (kind == "RSA" and int(bits) >= RSA_BITS)
-               for bits, kind in found):
+    if not any(
+        kind not in ("RSA", "DSA") or (kind == "RSA" and int(bits) >= RSA_BITS)
+        for bits, kind in found
+    ):
         complaints.append(f"{login.user} has no usable key in {keys}")
     return complaints
