@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import os
 import sys
 import time
+from pathlib import Path
 
 from cli.options import Verbs, add_inventory, add_verb
 from compliance import audit, catalogue, inventory, waivers
@@ -14,6 +16,7 @@ from compliance.plugin import HostResult
 from compliance.verdict import State, exit_status
 from inputs import court as courts
 from inputs import paths
+from inputs.errors import BadInput
 
 _EXAMPLES = """\
 examples:
@@ -53,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     exceptions = waivers.load(folder, known, court, estate.estate)
     selection = audit.Selection(args.limit, tuple(args.sop), tuple(args.control))
     hosts = estate.select(args.limit)
+    _refuse_unwritable(paths.var(paths.court_id(folder)) / "runs")
     began = time.monotonic()
     print(f"auditing {len(hosts)} hosts, {len(selection.ids(known))} controls", flush=True)
     try:
@@ -74,6 +78,17 @@ def run(args: argparse.Namespace) -> int:
         f"next: tameng report {today:%Y-%m} -i {args.inventory}"
     )
     return exit_status(states)
+
+
+def _refuse_unwritable(runs: Path) -> None:
+    """Before any machine is asked: an answer that cannot be kept is worth nothing."""
+    there = next(folder for folder in (runs, *runs.parents) if folder.exists())
+    if not os.access(there, os.W_OK):
+        raise BadInput.at(
+            there,
+            0,
+            "evidence is kept here and you may not write to it; whoever made it can: try sudo",
+        )
 
 
 def _progress(result: HostResult, verdicts: list[Verdict]) -> None:
