@@ -87,7 +87,7 @@ def _refuse_unwritable(runs: Path) -> None:
         raise BadInput.at(
             there,
             0,
-            "evidence is kept here and you may not write to it; whoever made it can: try sudo",
+            "evidence is kept here, and you may not write to it: use sudo",
         )
 
 
