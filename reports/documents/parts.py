@@ -50,6 +50,11 @@ class Cell:
     notes: tuple[str, ...] = ()
     tone: Tone = ""
 
+    @property
+    def blank(self) -> bool:
+        """Nothing to say: a phone leaves it out."""
+        return self.text in ("", DASH) and not self.notes
+
 
 @dataclass(frozen=True)
 class Column:
