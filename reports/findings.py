@@ -12,6 +12,7 @@ from compliance.catalogue import Control
 from compliance.verdict import State
 from compliance.waivers import Waiver
 from reports.assess import Assessment, Result
+from reports.history import UNANSWERED
 
 SEVERITIES = ("tinggi", "sedang", "rendah")
 NOTICE = dt.timedelta(days=30)  # how long before its end a waiver is brought up
@@ -48,6 +49,7 @@ class Decisions:
     expiring: tuple[Waiver, ...]  # in force within the month, ending within NOTICE of its day
     unused: tuple[Waiver, ...]  # in force within the month, and nothing failed under them
     silent: tuple[str, ...]  # hosts of which nothing could be judged
+    unclear: tuple[Result, ...]  # of the other hosts: what could not be judged
 
 
 def findings(results: Iterable[Result]) -> list[Finding]:
@@ -94,9 +96,12 @@ def decisions(assessment: Assessment) -> Decisions:
         expiring=tuple(w for w in current if w.expires <= day + NOTICE and w not in idle),
         unused=tuple(w for w in current if w in idle),
         silent=() if assessment.empty else tuple(silent),
+        unclear=tuple(
+            r for r in assessment.results if r.state in UNANSWERED and r.host not in silent
+        ),
     )
 
 
 def _silent(results: list[Result]) -> bool:
     states = {r.state for r in results}
-    return bool(states) and states <= {State.ERROR, State.UNREACHABLE, State.NOT_RUN}
+    return bool(states) and states <= UNANSWERED

@@ -70,6 +70,9 @@ def decisions(assessment: Assessment, wanted: Decisions) -> Iterable[str]:
         yield from (f"Perbaiki atau kecualikan: {one}." for one in severe)
     if wanted.silent:
         yield f"Periksa di tempat: {_hosts(wanted.silent)} tidak dapat dinilai."
+    if wanted.unclear:
+        hosts = list(dict.fromkeys(r.host for r in wanted.unclear))
+        yield f"Ulangi: {len(wanted.unclear)} pemeriksaan pada {_hosts(hosts)} belum dapat dinilai."
     for waiver in wanted.expiring:
         end = words.date(waiver.expires)
         yield f"Pengecualian {waiver.control} berakhir {end}: perbaiki atau perpanjang."
