@@ -64,7 +64,6 @@ def add(subparsers: Verbs) -> None:
     common.add_argument("--name", default=os.environ.get("TAMENG_LAB", "lab"), help="default: lab")
     common.add_argument(
         "--subnet",
-        default=os.environ.get("TAMENG_LAB_SUBNET"),
         help="first two octets of a private network; default: where the lab stands, or 10.77",
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
@@ -86,6 +85,8 @@ def add(subparsers: Verbs) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do one of the lab's verbs."""
     try:
+        if not args.subnet and args.name == os.environ.get("TAMENG_LAB", "lab"):
+            args.subnet = os.environ.get("TAMENG_LAB_SUBNET")  # of that lab, and of no other
         args.subnet = subnet_of(args.name, args.subnet, raising=args.lab_verb == "up")
         return int(args.act(args))
     except CannotBegin as exc:
