@@ -57,15 +57,17 @@ def side_by_side(jobs: Mapping[str, Work]) -> Generator[tuple[str, Any], None, N
 def _start(work: Work) -> tuple[Connection, Any]:
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_live, args=(work, theirs), daemon=True)
+    process = context.Process(target=_live, args=(work, theirs, os.getpid()), daemon=True)
     process.start()
     theirs.close()
     return ours, process
 
 
-def _live(work: Work, home: Connection) -> None:
+def _live(work: Work, home: Connection, parent: int) -> None:
     # Killed with its parent, even when that one is killed: nobody asks for nobody.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)  # it died before we could ask to be told
     work(home.send)
     home.close()
     os._exit(0)  # what the parent has begun is not this process's to end
