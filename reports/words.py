@@ -42,11 +42,6 @@ def date(day: dt.date) -> str:
     return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
 
 
-def short_date(day: dt.date) -> str:
-    """22-11-2026."""
-    return f"{day:%d-%m-%Y}"
-
-
 def weekday(day: dt.date) -> str:
     """Senin … Minggu."""
     return DAYS[day.weekday()]
