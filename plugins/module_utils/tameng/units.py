@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from .files import matching
-from .shell import Refused, must, run
+from .shell import Refused, ancestors, must, run
 
-ASKED = "Id,LoadState,ActiveState,UnitFileState,MainPID,StateChangeTimestamp,NeedDaemonReload"
+ASKED = "Id,LoadState,ActiveState,UnitFileState,StateChangeTimestamp,NeedDaemonReload"
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,6 @@ class Step:
     argv: list[str]
     why: str
     undo: list[str] = field(default_factory=list)
-    forgotten: int = 0  # a process that runs, though systemd thinks that its unit doesn't
 
 
 def plan(units: list[Unit], touched: Iterable[Path] = ()) -> list[Step]:
@@ -67,27 +67,30 @@ def plan(units: list[Unit], touched: Iterable[Path] = ()) -> list[Step]:
 def apply(steps: list[Step]) -> None:
     """Make the calls; a failed one is told with the unit's own last words."""
     for step in steps:
-        if step.forgotten:
-            _let_go(step.argv[-1], step.forgotten)
         done = run(["systemctl", "--quiet", *step.argv])
+        if not done.ok and step.argv[0] == "start" and _end_forgotten(step.argv[-1]):
+            done = run(["systemctl", "--quiet", *step.argv])
         if not done.ok:
             words = run(["journalctl", "-q", "-n", "3", "-o", "cat", "-u", step.argv[-1]]).said()
             raise Refused(f"`{done.command}` failed: {done.err.strip() or words}")
 
 
-def _let_go(name: str, pid: int) -> None:
+def _end_forgotten(name: str) -> bool:
     """systemd 257 forgets a running unit when an alias of it comes back (`systemctl disable`, then
-    `enable`). A start makes it let go of the old process, though it fails while that one holds the
-    port; to end the process before would crash systemd."""
-    run(["systemctl", "--quiet", "start", name])
-    process = Path(f"/proc/{pid}")
-    if process.exists():
+    `enable`): a start then fails, as the old process holds the port. Only after that start may it
+    be ended: before, systemd would crash. Returns whether there was one."""
+    group = must(["systemctl", "show", "--property=ControlGroup", "--value", name]).out.strip()
+    listed = CGROUPS / (group or f"system.slice/{name}").lstrip("/") / "cgroup.procs"
+    left = set(map(int, listed.read_text().split())) if listed.exists() else set()
+    left -= set(ancestors())
+    for pid in left:
         os.kill(pid, signal.SIGTERM)
-        for _ in range(50):
-            if not process.exists():
-                break
-            time.sleep(0.1)
+    for _ in range(100):
+        if not any(Path(f"/proc/{pid}").exists() for pid in left):
+            break
+        time.sleep(0.1)
     run(["systemctl", "reset-failed", name])
+    return bool(left)
 
 
 def _ask(units: list[Unit]) -> dict[str, dict[str, str]]:
@@ -120,14 +123,7 @@ def _steps(unit: Unit, now: dict[str, str], touched: tuple[Path, ...]) -> list[S
     if unit.enabled is False and now["UnitFileState"] == "enabled":
         steps.append(Step(["disable", name], f"{name}: disabled", ["enable", name]))
     if unit.active and not active:
-        steps.append(
-            Step(
-                ["start", name],
-                f"{name}: started",
-                ["stop", name],
-                forgotten=int(now.get("MainPID") or 0) if not steps else 0,
-            )
-        )
+        steps.append(Step(["start", name], f"{name}: started", ["stop", name]))
     elif unit.active is False and active:
         steps.append(Step(["stop", name], f"{name}: stopped", ["start", name]))
     elif unit.active and (reason := _stale(unit, now, touched)):

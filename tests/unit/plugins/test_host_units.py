@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ def systemd(monkeypatch: pytest.MonkeyPatch) -> Any:
     def say(*answers: dict[str, str]) -> None:
         usual = {
             "LoadState": "loaded", "ActiveState": "active", "UnitFileState": "enabled",
-            "MainPID": "0", "NeedDaemonReload": "no",
+            "NeedDaemonReload": "no",
             "StateChangeTimestamp": f"{datetime.now(UTC):%a %F %T.%f} UTC",
         }  # fmt: skip
         blocks = ["\n".join(f"{k}={v}" for k, v in (usual | a).items()) for a in answers]
@@ -91,19 +93,27 @@ def test_a_daemon_older_than_its_files_is_told(systemd: Any, tmp_path: Path) -> 
     assert argvs(units.plan([unit])) == ["reload a.service"]
 
 
-def test_a_forgotten_process_is_let_go_before_the_start(
-    systemd: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_forgotten_process_is_ended_after_the_start_failed(
+    systemd: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """systemd says inactive and knows a process all the same: a failing start comes first."""
+    """A process that its unit no longer knows is ended, but not before a start has failed."""
     calls: list[str] = []
-    systemd({"ActiveState": "inactive", "MainPID": "4194305"})  # above any real process
+    systemd({"ActiveState": "inactive"})
+    steps = units.plan([WANTED])
+    with subprocess.Popen(["sleep", "60"]) as old:
+        (tmp_path / "a").mkdir()
+        (tmp_path / "a/cgroup.procs").write_text(f"{old.pid}\n{os.getpid()}\n")
 
-    def run(argv: list[str]) -> Done:
-        calls.append(" ".join(argv))
-        return Done(calls[-1], 0, "", "")
+        def run(argv: list[str]) -> Done:
+            calls.append(" ".join(argv))
+            failed = calls[-1].endswith("start a.service") and old.poll() is None
+            return Done(calls[-1], int(failed), "", "")
 
-    monkeypatch.setattr(units, "run", run)
-    units.apply(units.plan([WANTED]))
+        monkeypatch.setattr(units, "run", run)
+        monkeypatch.setattr(units, "must", lambda argv: Done(" ".join(argv), 0, "/a\n", ""))
+        monkeypatch.setattr(units, "CGROUPS", tmp_path)
+        threading.Thread(target=old.wait).start()  # it is nobody's child there
+        units.apply(steps)
     assert calls == [
         "systemctl --quiet start a.service",
         "systemctl reset-failed a.service",
@@ -119,5 +129,6 @@ def test_a_failed_call_carries_the_units_last_words(monkeypatch: pytest.MonkeyPa
         return Done(" ".join(argv), 0 if journal else 1, "Address in use\n" if journal else "", "")
 
     monkeypatch.setattr(units, "run", run)
+    monkeypatch.setattr(units, "must", lambda argv: Done(" ".join(argv), 0, "/none\n", ""))
     with pytest.raises(Refused, match=r"start a.service` failed: Address in use"):
         units.apply([units.Step(["start", "a.service"], "")])
