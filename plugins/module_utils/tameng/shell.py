@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 
 class Refused(Exception):
@@ -59,12 +57,3 @@ def must(command: str | list[str], **environment: str) -> Done:
     if not done.ok:
         raise Refused(f"`{done.command}` failed with {done.status}: {done.said()}")
     return done
-
-
-def ancestors() -> Iterator[int]:
-    """This process and those above it, without process 1."""
-    pid = os.getpid()
-    while pid > 1:
-        yield pid
-        status = Path(f"/proc/{pid}/status").read_text()
-        pid = int(next(line for line in status.splitlines() if line.startswith("PPid:")).split()[1])

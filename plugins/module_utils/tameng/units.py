@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from .files import matching
-from .shell import Refused, ancestors, must, run
+from .shell import Refused, must, run
 
 ASKED = "Id,LoadState,ActiveState,UnitFileState,StateChangeTimestamp,NeedDaemonReload"
 CGROUPS = Path("/sys/fs/cgroup")
+PID_1 = "1"
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,9 @@ def _end_forgotten(name: str) -> bool:
     be ended: before, systemd would crash. Returns whether there was one."""
     group = must(["systemctl", "show", "--property=ControlGroup", "--value", name]).out.strip()
     listed = CGROUPS / (group or f"system.slice/{name}").lstrip("/") / "cgroup.procs"
-    left = set(map(int, listed.read_text().split())) if listed.exists() else set()
-    left -= set(ancestors())
+    pids = listed.read_text().split() if listed.exists() else []
+    # Those that systemd started itself; what they started in turn may be our own session.
+    left = [int(pid) for pid in pids if Path(f"/proc/{pid}/stat").read_text().split()[3] == PID_1]
     for pid in left:
         os.kill(pid, signal.SIGTERM)
     for _ in range(100):

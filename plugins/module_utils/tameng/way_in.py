@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 import re
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
-from .shell import Refused, ancestors, run
+from .shell import Refused, run
 
 # What `ssh-keygen -l` prints: bits, fingerprint, comment, (TYPE).
 KEY = re.compile(r"^(\d+) \S+ .*\((\S+)\)$", re.MULTILINE)
@@ -28,12 +29,19 @@ class Login:
 def present() -> Login | None:
     """The login, or None when no SSH connection brought us here. sudo drops SSH_CONNECTION from the
     environment, so it is read from the processes above us."""
-    for pid in ancestors():
-        text = Path(f"/proc/{pid}/environ").read_text(errors="replace")
-        environment = dict(item.partition("=")[::2] for item in text.split("\0"))
+    pid = os.getpid()
+    while pid > 1:
+        process = Path("/proc") / str(pid)
+        pairs = (
+            item.partition("=")[::2]
+            for item in (process / "environ").read_text(errors="replace").split("\0")
+        )
+        environment = dict(pairs)
         if "SSH_CONNECTION" in environment:
             address = environment["SSH_CONNECTION"].split()[0].removeprefix("::ffff:")
             return Login(environment["USER"], address)
+        status = (process / "status").read_text()
+        pid = int(next(line for line in status.splitlines() if line.startswith("PPid:")).split()[1])
     return None
 
 
