@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from inputs import yamlfile
 from inputs.errors import BadInput, Complaint
@@ -25,6 +25,10 @@ Reference = Literal[
     "cis_debian13", "cis_debian12", "anssi_bp028", "iso27001", "bssn_4_2021", "cis_v8"
 ]
 StepId = Annotated[str, StringConstraints(pattern=r"^[A-D][1-9]$")]
+# A norm's paragraphs: one, or a list of them.
+Places = Annotated[
+    list[str], BeforeValidator(lambda at: [at] if isinstance(at, str) else at), Field(min_length=1)
+]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$")]
 
 
@@ -39,7 +43,7 @@ class Control(Strict):
     severity: Severity
     applies_to: list[Slug] = Field(min_length=1)
     enforced_by: Slug
-    references: dict[Reference, str] = Field(min_length=1)
+    references: dict[Reference, Places] = Field(min_length=1)
     every: Every
 
     @property

@@ -27,6 +27,13 @@ options:
     type: str
     required: true
   packages: {description: Packages that must be installed., type: list, elements: str, default: []}
+  purge:
+    description: Packages (or patterns) that must not be there.
+    type: list
+    elements: str
+    default: []
+  save: {description: Shell; puts more of the old state into $SAVED., type: str}
+  restore: {description: "Shell; runs after the old files are back, with $SAVED.", type: str}
   lists_max_age:
     description: Seconds after which apt's lists are asked for anew before a package is installed.
     type: int
@@ -81,8 +88,6 @@ options:
     type: dict
     suboptions:
       seconds: {type: int, required: true, description: How long before the host goes back.}
-      save: {type: str, description: Shell; puts more of the old state into $SAVED.}
-      restore: {type: str, description: "Shell; runs after the old files are back, with $SAVED."}
 author: [Tameng]
 """
 
@@ -115,6 +120,9 @@ SPEC: dict[str, dict[str, object]] = {
     "phase": {"type": "str", "choices": ["converge", "confirm", "status"], "default": "converge"},
     "saved": {"type": "str", "required": True},
     "packages": listed("str"),
+    "purge": listed("str"),
+    "save": {"type": "str"},
+    "restore": {"type": "str"},
     "lists_max_age": {"type": "int", "default": 21600},
     "files": listed("dict"),
     "absent": listed("str"),
@@ -151,8 +159,6 @@ SPEC: dict[str, dict[str, object]] = {
         "type": "dict",
         "options": {
             "seconds": {"type": "int", "required": True},
-            "save": {"type": "str"},
-            "restore": {"type": "str"},
         },
     },
 }

@@ -103,7 +103,9 @@ def _row(control: Control, results: Sequence[Result], labels: dict[str, str]) ->
         f"{state.printed} ({n}): {words.listed([r.host for r in results if r.state is state])}"
         for state, n in count(results).items()
     )
-    references = ", ".join(f"{NORMS[norm]} {at}" for norm, at in control.references.items())
+    references = ", ".join(
+        f"{NORMS[norm]} {', '.join(at)}" for norm, at in control.references.items()
+    )
     return Row(
         (
             Cell(control.id, marks),

@@ -68,6 +68,7 @@ def lab(verb: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*LAB, verb, "--name", NAME, *place, *words],
         cwd=ROOT,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
@@ -92,6 +93,7 @@ def play(*words: str, hosts: list[str] = HOSTS, **variables: Any) -> Play:
         [PLAYBOOK, SITE, "--limit", ",".join(hosts), "-e", json.dumps(variables), *words],
         cwd=ROOT,
         env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
@@ -189,6 +191,7 @@ def test_a_host_heals_without_its_controller() -> None:
         [PLAYBOOK, SITE, "--limit", "pc-1", "--tags", "firewall", "-e", json.dumps(variables)],
         cwd=ROOT,
         env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

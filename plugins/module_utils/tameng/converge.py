@@ -64,14 +64,18 @@ def converge(wanted: dict[str, Any], check: bool) -> dict[str, Any]:
     login = way_in.present()
     way_in.refuse(wanted["way_in"], login)
     missing = packages.missing(wanted["packages"])
+    needless = packages.installed(wanted["purge"])
     told = [f"package {name}: installed" for name in missing]
+    told += [f"package {name}: purged" for name in needless]
     if missing and not check:
         packages.install(missing, wanted["lists_max_age"])
+    if needless and not check:
+        packages.purge(needless)
     host = Host(wanted)
     plan = host.plan()
     unasked = files.validate(plan.files, installed=not (missing and check))
     result: dict[str, Any] = {
-        "diff": [*_package_diff(missing), *(change.diff for change in plan.files)],
+        "diff": [*_package_diff(needless, missing), *(change.diff for change in plan.files)],
         "changed_files": [str(change.path) for change in plan.files],
         "not_validated": unasked,
     }
@@ -81,10 +85,10 @@ def converge(wanted: dict[str, Any], check: bool) -> dict[str, Any]:
     confirm = wanted["confirm"] or {}
     saved = Saved.take(
         wanted["saved"],
-        [change.path for change in plan.files],
+        plan.files,
         plan.units,
-        confirm.get("save"),
-        confirm.get("restore"),
+        wanted["save"],
+        wanted["restore"],
     )
     if confirm:
         saved.arm(confirm["seconds"])
@@ -115,8 +119,8 @@ def status(name: str) -> dict[str, Any]:
     return {"changed": False, "state": state}
 
 
-def _package_diff(missing: list[str]) -> list[dict[str, str]]:
-    if not missing:
+def _package_diff(before: list[str], after: list[str]) -> list[dict[str, str]]:
+    if before == after:
         return []
-    after = "".join(f"{name}\n" for name in missing)
-    return [{"before_header": "packages", "after_header": "packages", "before": "", "after": after}]
+    old, new = ("".join(f"{name}\n" for name in names) for names in (before, after))
+    return [{"before_header": "packages", "after_header": "packages", "before": old, "after": new}]

@@ -8,7 +8,7 @@ import pwd
 import shlex
 import stat
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ SHOWN = 100_000  # characters of a file that a diff may carry
 
 @dataclass(frozen=True)
 class Wanted:
-    """One file: `content` None means that only owner and mode are ours, as for a host key."""
+    """One path: `content` None means that only owner and mode are ours, as for a host key (and the
+    path may be a pattern). A `directory` is made when it is missing."""
 
     path: Path
     content: str | None
@@ -27,6 +28,7 @@ class Wanted:
     owner: str
     group: str
     validate: str | None = None
+    directory: bool = False
 
     @classmethod
     def read(cls, item: dict[str, Any]) -> Wanted:
@@ -37,6 +39,7 @@ class Wanted:
             item["owner"],
             item["group"],
             item.get("validate"),
+            item["path"].endswith("/"),
         )
 
     @property
@@ -59,7 +62,7 @@ class Change:
 
 def compare(wanted: list[Wanted], absent: list[str]) -> list[Change]:
     """Every path that isn't as it should be. Patterns in `absent` are expanded on the host."""
-    changes = [change for item in wanted if (change := _differs(item))]
+    changes = [change for item in wanted for one in _expanded(item) if (change := _differs(one))]
     for pattern in absent:
         for path in matching(pattern):
             changes.append(Change(path, None, f"{path}: removed", _diff(path, _text(path), "")))
@@ -71,23 +74,31 @@ def matching(pattern: str) -> list[Path]:
     return sorted(Path("/").glob(pattern.lstrip("/")))
 
 
+def _expanded(item: Wanted) -> list[Wanted]:
+    if item.content is not None or not set("*?[") & set(str(item.path)):
+        return [item]
+    return [replace(item, path=path) for path in matching(str(item.path))]
+
+
 def _differs(item: Wanted) -> Change | None:
     path = item.path
     try:
         now = path.lstat()
     except FileNotFoundError:
-        if item.content is None:
+        if item.content is None and not item.directory:
             return None
-        return Change(path, item, f"{path}: created", _diff(path, "", item.content))
-    if stat.S_ISDIR(now.st_mode):
-        raise Refused(f"{path} is a directory; a file belongs there")
+        return Change(path, item, f"{path}: created", _diff(path, "", item.content or ""))
+    if item.directory and not stat.S_ISDIR(now.st_mode):
+        raise Refused(f"{path} is no directory")
     if item.content is not None:
+        if stat.S_ISDIR(now.st_mode):
+            raise Refused(f"{path} is a directory; a file belongs there")
         if not stat.S_ISREG(now.st_mode):
             return Change(path, item, f"{path}: was no regular file", _diff(path, "", item.content))
         if path.read_bytes() != item.content.encode():
             return Change(path, item, f"{path}: content", _diff(path, _text(path), item.content))
-    elif not stat.S_ISREG(now.st_mode):
-        raise Refused(f"{path} is no regular file")
+    elif not (stat.S_ISREG(now.st_mode) or stat.S_ISDIR(now.st_mode)):
+        raise Refused(f"{path} is neither a file nor a directory")
     before = (stat.S_IMODE(now.st_mode), now.st_uid, now.st_gid)
     after = (item.mode, *item.ids)
     if before != after:
@@ -138,6 +149,8 @@ def apply(change: Change) -> None:
         change.path.unlink(missing_ok=True)
         return
     if item.content is None:
+        if item.directory:
+            item.path.mkdir(parents=True, exist_ok=True)
         os.chown(item.path, *item.ids)
         item.path.chmod(item.mode)
         return

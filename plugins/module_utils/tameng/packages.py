@@ -1,4 +1,4 @@
-"""Packages: asked of dpkg in one question, installed by apt-get in one go, only when missing."""
+"""Packages: asked of dpkg in one question, installed or purged by apt-get in one go."""
 
 from __future__ import annotations
 
@@ -13,11 +13,21 @@ QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
 
 def missing(names: list[str]) -> list[str]:
     """Which of them dpkg doesn't hold as installed and configured."""
+    there = installed(names)
+    return [name for name in names if name not in there]
+
+
+def installed(names: list[str]) -> list[str]:
+    """Which packages of these names or patterns are installed and configured."""
     if not names:
         return []
     said = run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *names]).out
-    there = {line.split()[0] for line in said.splitlines() if line.endswith(" installed")}
-    return [name for name in names if name not in there]
+    return [line.split()[0] for line in said.splitlines() if line.endswith(" installed")]
+
+
+def purge(names: list[str]) -> None:
+    """Take them away, settings and all."""
+    must(["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "purge", *names], **QUIET)
 
 
 def install(names: list[str], lists_max_age: int) -> None:

@@ -1,4 +1,5 @@
-"""The way back: the old state kept on the host, and a timer there that restores it by itself.
+"""The way back: the old state kept on the host, and units there that restore it by themselves, when
+a time is over or the host starts anew.
 
 A folder for each change, ``/var/lib/tameng/saved/<UTC>-<name>/``: ``files/`` with the old files,
 ``restore`` (a plain shell script that needs nothing of ours), ``restored`` once it has run.
@@ -11,18 +12,31 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from .files import Change
 from .shell import Refused, must, run
 from .units import Step
 
 HOME = Path("/var/lib/tameng/saved")
-KEPT = 5  # folders of one name
+KEPT = 30  # folders of one name: so many changes can be rolled back
+UNITS = Path("/usr/local/lib/systemd/system")  # outlives a restart, and is no part of /etc
 SCRIPT = """#!/bin/sh
 # Written by Tameng: brings back what was here before {when}. Safe to run by hand.
 cd {folder} || exit 1
 SAVED=$PWD; export SAVED
 {lines}
 date --utc +%FT%TZ >restored
+rm -f {units}
 logger -t tameng "{kind}: back to what was here before {when}"
+"""
+START = "multi-user.target"
+SERVICE = f"""[Unit]
+Description=Go back: nobody has confirmed a change of Tameng
+# Not earlier: what it restarts must not wait for it.
+After={START}
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh {{script}}
 """
 
 
@@ -42,12 +56,12 @@ class Saved:
     def take(
         cls,
         name: str,
-        paths: Iterable[Path],
+        changes: Iterable[Change],
         steps: list[Step],
         save: str | None,
         restore: str | None,
     ) -> Saved:
-        """Keep the old state of these paths, and whatever `save` puts into $SAVED."""
+        """Keep the old state of what is to change, and whatever `save` puts into $SAVED."""
         saved = cls(HOME / name)
         when, kind = name.split("-", 1)
         HOME.mkdir(parents=True, exist_ok=True)
@@ -62,13 +76,17 @@ class Saved:
             for step in reversed(steps)
             if step.undo
         ]
-        for number, path in enumerate(dict.fromkeys(paths)):
-            lines.append(_keep(path, files / str(number)))
+        for number, change in enumerate(changes):
+            lines.append(_keep(change, files / str(number)))
         lines += ["systemctl daemon-reload", restore or ":"]
         script = saved.folder / "restore"
         script.write_text(
             SCRIPT.format(
-                kind=kind, when=when, folder=shlex.quote(str(saved.folder)), lines="\n".join(lines)
+                kind=kind,
+                when=when,
+                folder=shlex.quote(str(saved.folder)),
+                lines="\n".join(lines),
+                units=shlex.join(map(str, saved.units)),
             )
         )
         script.chmod(0o700)
@@ -79,41 +97,50 @@ class Saved:
         return saved
 
     def arm(self, seconds: int) -> None:
-        """From now on the host goes back by itself after so many seconds. systemd refuses a second
-        timer of the same name, so two changes of one kind never overlap."""
-        must(
-            [
-                "systemd-run",
-                "--quiet",
-                "--collect",
-                f"--unit={self.unit}",
-                f"--on-active={seconds}s",
-                "--timer-property=AccuracySec=100ms",
-                "/bin/sh",
-                str(self.folder / "restore"),
-            ]
-        )
+        """From now on the host goes back by itself after so many seconds, and also when it is
+        started anew before. A second change of one kind is refused while the first is armed."""
+        service, timer, wanted = self.units
+        if service.exists():
+            raise Refused(f"an earlier change is still unconfirmed ({service}); try in a minute")
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        service.write_text(SERVICE.format(script=self.folder / "restore"))
+        timer.write_text(f"[Timer]\nOnActiveSec={seconds}s\nAccuracySec=100ms\n")
+        wanted.symlink_to(service)
+        must(["systemctl", "daemon-reload"])
+        must(["systemctl", "--quiet", "start", timer.name])
 
     def disarm(self) -> None:
         """Keep the change. Refuses when the host has already gone back."""
         run(["systemctl", "--quiet", "stop", f"{self.unit}.timer"])
         if self.restored():
             raise Refused("too late: the host had already gone back to its old state")
+        for path in self.units:
+            path.unlink(missing_ok=True)
 
     def restore(self) -> None:
         """Go back now."""
         run(["systemctl", "--quiet", "stop", f"{self.unit}.timer"])
         must(["/bin/sh", str(self.folder / "restore")])
 
+    @property
+    def units(self) -> tuple[Path, Path, Path]:
+        """The service that goes back, its timer, and the link that starts it with the host."""
+        service = UNITS / f"{self.unit}.service"
+        return service, service.with_suffix(".timer"), UNITS / f"{START}.wants/{service.name}"
+
     def restored(self) -> bool:
         return (self.folder / "restored").exists()
 
 
-def _keep(path: Path, copy: Path) -> str:
+def _keep(change: Change, copy: Path) -> str:
     """Save one path; returns the line that brings it back."""
+    path, item = change.path, change.wanted
     beside = path.with_name(f".back-{path.name}")
     here, there, new = (shlex.quote(str(name)) for name in (path, copy, beside))
     if not path.is_symlink() and not path.exists():
-        return f"rm -f {here}"
+        return f"rmdir {here} || :" if item and item.directory else f"rm -f {here}"
+    if item and item.content is None:  # only owner and mode change, maybe of a whole folder
+        now = path.stat()
+        return f"chown {now.st_uid}:{now.st_gid} {here}; chmod {now.st_mode & 0o7777:o} {here}"
     must(["cp", "-a", "--no-dereference", str(path), str(copy)])
     return f"cp -a --no-dereference {there} {new} && mv -fT {new} {here}"

@@ -44,7 +44,7 @@ def known(names: list[str]) -> Catalogue:
             Control(
                 id=f"x_{name}", title="Judul", why="because of it", remedy="apply", sop=["C5"],
                 severity="rendah", applies_to=["servers"], enforced_by="x",
-                references={"iso27001": "A"}, every="month",
+                references={"iso27001": ["A"]}, every="month",
             )
             for name in names
         ),

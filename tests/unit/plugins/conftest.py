@@ -27,7 +27,7 @@ def wanted(tmp_path: Path, me: dict[str, str]) -> Any:
     """Makes a wanted file under the test's folder."""
 
     def make(name: str, content: str | None = "new\n", **more: str) -> Wanted:
-        item = {"path": str(tmp_path / name), "content": content, "mode": "0644", **me, **more}
+        item = {"path": f"{tmp_path}/{name}", "content": content, "mode": "0644", **me, **more}
         return Wanted.read(item)
 
     return make

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from plugins.module_utils.tameng import converge, packages, saved, states, way_in
+from plugins.module_utils.tameng import converge, files, packages, saved, states, way_in
+from plugins.module_utils.tameng.files import Change
 from plugins.module_utils.tameng.saved import Saved
 from plugins.module_utils.tameng.shell import Done, Refused, run
 from plugins.module_utils.tameng.states import State
@@ -18,6 +19,8 @@ from plugins.module_utils.tameng.states import State
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Saved states in the test's folder, and a systemctl that does nothing."""
     monkeypatch.setattr(saved, "HOME", tmp_path / "var/saved")
+    monkeypatch.setattr(saved, "UNITS", tmp_path / "units")
+    monkeypatch.setattr(saved, "KEPT", 5)
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "systemctl").write_text("#!/bin/sh\n")
@@ -33,7 +36,10 @@ def test_the_saved_script_brings_everything_back(home: Path) -> None:
     (home / "changed").chmod(0o640)
     (home / "link").symlink_to("changed")
     paths = [home / name for name in ("changed", "it's odd", "link", "created")]
-    state = Saved.take("20261122T1Z-a", paths, [], "echo more >$SAVED/more", "cp $SAVED/more more2")
+    changes = [Change(path, None, "", {}) for path in paths]
+    state = Saved.take(
+        "20261122T1Z-a", changes, [], "echo more >$SAVED/more", "cp $SAVED/more more2"
+    )
     for path in paths:
         path.unlink(missing_ok=True)
         path.write_text("new")
@@ -46,8 +52,43 @@ def test_the_saved_script_brings_everything_back(home: Path) -> None:
     assert state.restored()
 
 
+def test_owner_and_mode_alone_go_back_alone(home: Path, wanted: Any) -> None:
+    """A whole folder is never copied for its mode; one that was made goes."""
+    (home / "there").mkdir(mode=0o755)
+    (home / "there/inner").write_text("")
+    items = [wanted(name, content=None, mode="0700") for name in ("there/", "made/")]
+    changes = files.compare(items, [])
+    state = Saved.take("20261122T1Z-a", changes, [], None, None)
+    for change in changes:
+        files.apply(change)
+    assert [(home / name).stat().st_mode & 0o777 for name in ("there", "made")] == [0o700] * 2
+    assert files.compare(items, []) == []
+    (home / "there/inner").write_text("kept")
+    subprocess.run(["/bin/sh", str(state.folder / "restore")], check=True)
+    assert (home / "there").stat().st_mode & 0o777 == 0o755
+    assert (home / "there/inner").read_text() == "kept"
+    assert not (home / "made").exists()
+
+
+def test_an_armed_way_back_outlives_a_restart(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its units start with the host until somebody confirms; meanwhile no second one is armed."""
+    monkeypatch.setattr(saved, "must", lambda argv: argv[0] == "systemctl" or run(argv))
+    state = Saved.take("20261122T1Z-a", [], [], None, None)
+    state.arm(45)
+    link = home / "units/multi-user.target.wants/tameng-way-back-a.service"
+    assert f"ExecStart=/bin/sh {state.folder}/restore" in link.read_text()
+    second = Saved.take("20261122T2Z-a", [], [], None, None)
+    with pytest.raises(Refused, match="still unconfirmed"):
+        second.arm(45)
+    converge.confirm("20261122T1Z-a")
+    assert not any(path.is_file() for path in (home / "units").rglob("*"))
+    second.arm(45)
+    second.restore()
+    assert not any(path.is_symlink() for path in (home / "units").rglob("*"))
+
+
 def test_old_saved_states_are_thrown_away(home: Path) -> None:
-    """Five of a kind; another kind's are its own."""
+    """So many of a kind; another kind's are its own."""
     Saved.take("20261122T0Z-other", [], [], None, None)
     for number in range(8):
         Saved.take(f"20261122T{number}Z-a", [], [], None, None)
