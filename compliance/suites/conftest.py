@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from compliance.suite import Ask, broken
+from compliance.suite import Ask, broken, not_applicable
+
+
+@pytest.fixture
+def own_kernel(ask: Ask) -> None:
+    """For what belongs to the kernel: a container shows its host's, about which it decides nothing.
+
+    Not for ``net.*`` settings, which a container has of its own.
+    """
+    kind = ask("systemd-detect-virt --container", exits=(0, 1)).strip()
+    if kind != "none":
+        not_applicable(f"the kernel is not this machine's own: it is a container ({kind})")
 
 
 @pytest.fixture
