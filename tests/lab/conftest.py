@@ -14,15 +14,23 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
-def lab() -> str:
+def lab_limit() -> str | None:
+    """The hosts that TAMENG_LAB_LIMIT names, to try a change on a small lab; all without it."""
+    return os.environ.get("TAMENG_LAB_LIMIT")
+
+
+@pytest.fixture(scope="session")
+def lab(lab_limit: str | None) -> str:
     """The name of the lab that TAMENG_LAB says: up, as ``site.yml`` wants it, with a snapshot of
     just that, so that a test can put back what it broke. It is left up."""
     if os.geteuid() != 0:
         pytest.fail("the lab's tests boot real hosts: run them as root (sudo ./tameng test)")
     name = os.environ.get("TAMENG_LAB", "lab")
     tameng = [sys.executable, "-m", "cli", "lab"]
-    _run([*tameng, "up"])
-    applied = _run([str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/site.yml"])
+    limit = ["--limit", lab_limit] if lab_limit else []
+    _run([*tameng, "up", *limit])
+    playbook = str(Path(sys.executable).with_name("ansible-playbook"))
+    applied = _run([playbook, "playbooks/site.yml", *limit])
     layers = list(Path("/var/lib/tameng", name).glob("*/layers/*"))
     if not layers or re.search(r"changed=[1-9]", applied):
         _run([*tameng, "snapshot"])
