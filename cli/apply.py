@@ -42,20 +42,17 @@ def add(verbs: Verbs) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """ansible-playbook's own output is the progress; its exit 0 stays 0, anything else is 1."""
-    command = [
-        str(Path(sys.executable).with_name("ansible-playbook")),
-        *site(paths.inventory(args.inventory)),
-    ]
-    command += [f"--{name}={value}" for name in ("limit", "tags") if (value := vars(args)[name])]
-    command += ["--check", "--diff"] if args.check else []
-    done = subprocess.run([*command, *args.more], cwd=paths.ROOT, check=False)
-    if done.returncode:
+    words = [f"--{name}={value}" for name in ("limit", "tags") if (value := vars(args)[name])]
+    words += ["--check", "--diff"] if args.check else []
+    if playbook("site.yml", paths.inventory(args.inventory), [*words, *args.more]):
         print("tameng: not everything was applied: see the failed task above", file=sys.stderr)
         return 1
     print(f"next: tameng audit -i {args.inventory}")
     return 0
 
 
-def site(folder: Path) -> list[str]:
-    """The arguments that every run of site.yml on an inventory has."""
-    return ["-i", str(folder / "hosts.yml"), str(paths.ROOT / "playbooks/site.yml")]
+def playbook(name: str, folder: Path, words: list[str]) -> int:
+    """Run a playbook on an inventory, with ansible-playbook's own output; returns its exit."""
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    command = [program, "-i", str(folder / "hosts.yml"), f"playbooks/{name}", *words]
+    return subprocess.run(command, cwd=paths.ROOT, check=False).returncode

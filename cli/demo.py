@@ -7,7 +7,7 @@ import datetime as dt
 import time
 from types import ModuleType
 
-from cli import apply, audit, lab, report
+from cli import audit, lab, report
 from cli.options import Verbs, add_verb
 from cli.steps import run_playbook
 from inputs import court as courts
@@ -61,6 +61,8 @@ def _verb(module: ModuleType, *words: str) -> int:
 
 def _apply() -> int:
     """One line a step instead of Ansible's own output, which goes to a log."""
-    *options, playbook = apply.site(paths.inventory("lab"))
-    log = paths.var(paths.court_id(paths.inventory("lab"))) / "apply.log"
-    return run_playbook(paths.ROOT / playbook, options, log=log, environment={})
+    folder = paths.inventory("lab")
+    log = paths.var(paths.court_id(folder)) / "apply.log"
+    options = ["-i", str(folder / "hosts.yml")]
+    site = paths.ROOT / "playbooks/site.yml"
+    return run_playbook(site, options, log=log, environment={})

@@ -32,6 +32,11 @@ options:
     type: list
     elements: str
     default: []
+  keep:
+    description: Paths that O(states) may change; they are saved and go back whole.
+    type: list
+    elements: str
+    default: []
   save: {description: Shell; puts more of the old state into $SAVED., type: str}
   restore: {description: "Shell; runs after the old files are back, with $SAVED.", type: str}
   lists_max_age:
@@ -121,6 +126,7 @@ SPEC: dict[str, dict[str, object]] = {
     "saved": {"type": "str", "required": True},
     "packages": listed("str"),
     "purge": listed("str"),
+    "keep": listed("str"),
     "save": {"type": "str"},
     "restore": {"type": "str"},
     "lists_max_age": {"type": "int", "default": 21600},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from . import files, packages, states, units, way_in
+from . import files, history, packages, states, units, way_in
 from .saved import Saved
 from .shell import Refused, must
 
@@ -83,10 +83,13 @@ def converge(wanted: dict[str, Any], check: bool) -> dict[str, Any]:
         told += plan.told()
         return result | {"changed": bool(told), "changes": told}
     confirm = wanted["confirm"] or {}
+    kind = wanted["saved"].partition("-")[2]
+    history.record(f"before {kind}: changed by somebody else")
     saved = Saved.take(
         wanted["saved"],
         plan.files,
         plan.units,
+        wanted["keep"],
         wanted["save"],
         wanted["restore"],
     )
@@ -100,6 +103,8 @@ def converge(wanted: dict[str, Any], check: bool) -> dict[str, Any]:
         if isinstance(exc, Refused):
             raise Refused(f"{exc}; the old state is back") from exc
         raise
+    saved.made(told)
+    history.record(f"{wanted['saved']}\n\n{chr(10).join(told)}")
     return result | {"changed": True, "changes": told}
 
 

@@ -2,7 +2,8 @@
 a time is over or the host starts anew.
 
 A folder for each change, ``/var/lib/tameng/saved/<UTC>-<name>/``: ``files/`` with the old files,
-``restore`` (a plain shell script that needs nothing of ours), ``restored`` once it has run.
+``restore`` (a plain shell script that needs nothing of ours), ``changes`` (what was done, by line),
+``restored`` once it has run.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from . import history
 from .files import Change
 from .shell import Refused, must, run
 from .units import Step
@@ -25,6 +27,7 @@ cd {folder} || exit 1
 SAVED=$PWD; export SAVED
 {lines}
 date --utc +%FT%TZ >restored
+{record}
 rm -f {units}
 logger -t tameng "{kind}: back to what was here before {when}"
 """
@@ -45,7 +48,8 @@ class Saved:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.unit = f"tameng-way-back-{folder.name.split('-', 1)[1]}"
+        self.kind = folder.name.split("-", 1)[1]
+        self.unit = f"tameng-way-back-{self.kind}"
 
     @classmethod
     def find(cls, name: str) -> Saved | None:
@@ -58,12 +62,14 @@ class Saved:
         name: str,
         changes: Iterable[Change],
         steps: list[Step],
-        save: str | None,
-        restore: str | None,
+        keep: Iterable[str] = (),
+        save: str | None = None,
+        restore: str | None = None,
     ) -> Saved:
-        """Keep the old state of what is to change, and whatever `save` puts into $SAVED."""
+        """Keep the old state of what is to change, of the paths to `keep`, and whatever `save` puts
+        into $SAVED."""
         saved = cls(HOME / name)
-        when, kind = name.split("-", 1)
+        when, kind = name.split("-", 1)[0], saved.kind
         HOME.mkdir(parents=True, exist_ok=True)
         for parent in (HOME.parent, HOME):
             parent.chmod(0o755 if parent == HOME.parent else 0o700)
@@ -78,7 +84,10 @@ class Saved:
         ]
         for number, change in enumerate(changes):
             lines.append(_keep(change, files / str(number)))
+        for number, path in enumerate(map(Path, keep)):
+            lines.append(_keep(Change(path, None, "", {}), files / f"kept-{number}"))
         lines += ["systemctl daemon-reload", restore or ":"]
+        lines += [shlex.join(["systemctl", "--quiet", *step.again]) for step in steps if step.again]
         script = saved.folder / "restore"
         script.write_text(
             SCRIPT.format(
@@ -86,6 +95,7 @@ class Saved:
                 when=when,
                 folder=shlex.quote(str(saved.folder)),
                 lines="\n".join(lines),
+                record=history.RECORD.format(message=f"{name}: taken back"),
                 units=shlex.join(map(str, saved.units)),
             )
         )
@@ -100,7 +110,7 @@ class Saved:
         """From now on the host goes back by itself after so many seconds, and also when it is
         started anew before. A second change of one kind is refused while the first is armed."""
         service, timer, wanted = self.units
-        if service.exists():
+        if self.armed():
             raise Refused(f"an earlier change is still unconfirmed ({service}); try in a minute")
         wanted.parent.mkdir(parents=True, exist_ok=True)
         service.write_text(SERVICE.format(script=self.folder / "restore"))
@@ -121,6 +131,13 @@ class Saved:
         """Go back now."""
         run(["systemctl", "--quiet", "stop", f"{self.unit}.timer"])
         must(["/bin/sh", str(self.folder / "restore")])
+
+    def made(self, told: list[str]) -> None:
+        """The change stands, with what it did, line by line."""
+        (self.folder / "changes").write_text("".join(f"{line}\n" for line in told))
+
+    def armed(self) -> bool:
+        return self.units[0].exists()
 
     @property
     def units(self) -> tuple[Path, Path, Path]:
@@ -143,4 +160,5 @@ def _keep(change: Change, copy: Path) -> str:
         now = path.stat()
         return f"chown {now.st_uid}:{now.st_gid} {here}; chmod {now.st_mode & 0o7777:o} {here}"
     must(["cp", "-a", "--no-dereference", str(path), str(copy)])
-    return f"cp -a --no-dereference {there} {new} && mv -fT {new} {here}"
+    away = f"rm -rf {here} && " if path.is_dir() and not path.is_symlink() else ""
+    return f"cp -a --no-dereference {there} {new} && {away}mv -fT {new} {here}"

@@ -45,11 +45,13 @@ class Unit:
 
 @dataclass
 class Step:
-    """One systemctl call, what it is for, and the call that takes it back."""
+    """One systemctl call, what it is for, the call that takes it back, and the one that tells the
+    daemon when the old files are back."""
 
     argv: list[str]
     why: str
     undo: list[str] = field(default_factory=list)
+    again: list[str] = field(default_factory=list)
 
 
 def plan(units: list[Unit], touched: Iterable[Path] = ()) -> list[Step]:
@@ -129,7 +131,8 @@ def _steps(unit: Unit, now: dict[str, str], touched: tuple[Path, ...]) -> list[S
     elif unit.active is False and active:
         steps.append(Step(["stop", name], f"{name}: stopped", ["start", name]))
     elif unit.active and (reason := _stale(unit, now, touched)):
-        steps.append(Step([unit.by, name], f"{name}: {unit.by}ed, {reason}"))
+        again = ["reload-or-restart" if unit.by == "reload" else "restart", name]
+        steps.append(Step([unit.by, name], f"{name}: {unit.by}ed, {reason}", again=again))
     return steps
 
 

@@ -116,21 +116,6 @@ def test_a_host_that_shut_us_out_is_waited_for(
     assert result.get("changed") is not True
 
 
-@pytest.mark.parametrize("role", sorted(path.name for path in ROLES.iterdir()))
-def test_every_roles_tree_renders(plugin: Any, role: str) -> None:
-    """With nothing but its defaults and what it can't have a default for."""
-    variables: dict[str, Any] = {}
-    for part in ("defaults", "vars"):
-        path = ROLES / role / part / "main.yml"
-        variables |= yaml.safe_load(path.read_text()) if path.exists() else {}
-    variables |= FIREWALL | {"updates_calendar": dict.fromkeys(
-        ("apt-daily.timer", "apt-daily-upgrade.timer", "tameng-reboot.timer"), "Sat *-*-* 01:00:00"
-    ), "updates_spread": 60}  # fmt: skip
-    found = plugin._files(ROLES / role / "templates", {}, [], variables)
-    assert found
-    assert all(item["content"].endswith("\n") for item in found)
-
-
 def test_the_firewall_lists_each_zone_by_family(plugin: Any) -> None:
     """A zone without networks of a family must not open that family to everybody."""
     found = plugin._files(ROLES / "firewall/templates", {}, [], FIREWALL)

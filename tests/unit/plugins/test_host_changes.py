@@ -38,7 +38,7 @@ def test_the_saved_script_brings_everything_back(home: Path) -> None:
     paths = [home / name for name in ("changed", "it's odd", "link", "created")]
     changes = [Change(path, None, "", {}) for path in paths]
     state = Saved.take(
-        "20261122T1Z-a", changes, [], "echo more >$SAVED/more", "cp $SAVED/more more2"
+        "20261122T1Z-a", changes, [], [], "echo more >$SAVED/more", "cp $SAVED/more more2"
     )
     for path in paths:
         path.unlink(missing_ok=True)
@@ -58,7 +58,7 @@ def test_owner_and_mode_alone_go_back_alone(home: Path, wanted: Any) -> None:
     (home / "there/inner").write_text("")
     items = [wanted(name, content=None, mode="0700") for name in ("there/", "made/")]
     changes = files.compare(items, [])
-    state = Saved.take("20261122T1Z-a", changes, [], None, None)
+    state = Saved.take("20261122T1Z-a", changes, [])
     for change in changes:
         files.apply(change)
     assert [(home / name).stat().st_mode & 0o777 for name in ("there", "made")] == [0o700] * 2
@@ -73,11 +73,11 @@ def test_owner_and_mode_alone_go_back_alone(home: Path, wanted: Any) -> None:
 def test_an_armed_way_back_outlives_a_restart(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its units start with the host until somebody confirms; meanwhile no second one is armed."""
     monkeypatch.setattr(saved, "must", lambda argv: argv[0] == "systemctl" or run(argv))
-    state = Saved.take("20261122T1Z-a", [], [], None, None)
+    state = Saved.take("20261122T1Z-a", [], [])
     state.arm(45)
     link = home / "units/multi-user.target.wants/tameng-way-back-a.service"
     assert f"ExecStart=/bin/sh {state.folder}/restore" in link.read_text()
-    second = Saved.take("20261122T2Z-a", [], [], None, None)
+    second = Saved.take("20261122T2Z-a", [], [])
     with pytest.raises(Refused, match="still unconfirmed"):
         second.arm(45)
     converge.confirm("20261122T1Z-a")
@@ -89,16 +89,16 @@ def test_an_armed_way_back_outlives_a_restart(home: Path, monkeypatch: pytest.Mo
 
 def test_old_saved_states_are_thrown_away(home: Path) -> None:
     """So many of a kind; another kind's are its own."""
-    Saved.take("20261122T0Z-other", [], [], None, None)
+    Saved.take("20261122T0Z-other", [], [])
     for number in range(8):
-        Saved.take(f"20261122T{number}Z-a", [], [], None, None)
+        Saved.take(f"20261122T{number}Z-a", [], [])
     left = sorted(path.name for path in (home / "var/saved").iterdir())
     assert left == ["20261122T0Z-other", *(f"20261122T{number}Z-a" for number in range(3, 8))]
 
 
 def test_a_confirmation_that_comes_too_late_is_refused() -> None:
     """The host had gone back already: to say `changed` would be a lie."""
-    state = Saved.take("20261122T1Z-a", [], [], None, None)
+    state = Saved.take("20261122T1Z-a", [], [])
     assert converge.status("20261122T1Z-a") == {"changed": False, "state": "pending"}
     (state.folder / "restored").touch()
     with pytest.raises(Refused, match="too late"):
