@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from compliance import audit, catalogue, inventory
+from compliance import audit, catalogue, inventory, norms
 from inputs import paths
 from reports.publish import DOCUMENTS
 
@@ -129,3 +129,17 @@ def test_no_sabotage_is_an_orphan() -> None:
 def test_documents_belong_to_steps() -> None:
     """A document's code is a step of the SOP."""
     assert {document.CODE for document in DOCUMENTS} <= set(CATALOGUE.by_step)
+
+
+def test_every_reference_to_a_norm_leads_somewhere() -> None:
+    """To a recommendation that exists, and that we did not decide to do otherwise."""
+    norms.check(norms.load())
+
+
+def test_every_decision_is_explained_and_used() -> None:
+    """What is deliberately not done has its reason; a reason that nothing rests on is gone."""
+    page = (ROOT / "docs/how-to/decisions.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (\w+)$", page, re.MULTILINE)
+    used = {i.decision for norm in norms.load().values() for i in norm.items if i.decision}
+    assert sorted(headings) == sorted(used)
+    assert set(re.findall(r"`([a-z]+_[a-z_]+)`", page)) <= set(CATALOGUE.by_id)
