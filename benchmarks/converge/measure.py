@@ -81,7 +81,9 @@ def main() -> None:
     parser.add_argument("--mitogen", metavar="FOLDER")
     args = parser.parse_args()
     one = ["--limit", args.host]
-    ways: dict[str, dict[str, str]] = {"": {}} | ({"mitogen: ": mitogen(args.mitogen)} if args.mitogen else {})
+    ways: dict[str, dict[str, str]] = {"": {}}
+    if args.mitogen:
+        ways["mitogen: "] = mitogen(args.mitogen)
     took: dict[str, list[float]] = {}
     tasks: dict[str, int] = {}
 
