@@ -60,3 +60,18 @@ move_timer() {
     printf '[Timer]\nOnCalendar=\nOnCalendar=*-*-* %s:00\n' "$2" >"/etc/systemd/system/$1.d/zzz.conf"
     systemctl daemon-reload && systemctl restart "$1"
 }
+
+# tamper ACT: from seals that are right, change a file by hand; the daily check then runs.
+tamper() {
+    /usr/local/lib/tameng/integrity accept lab && sh -c "$1" && systemctl start dailyaidecheck.service
+}
+
+# aide_first RULE: somebody else's rule of AIDE before ours.
+aide_first() {
+    sed -i "1i $1" /etc/aide/aide.conf
+}
+
+# age_last_check: as if the files had not been checked for years.
+age_last_check() {
+    sed -i 's/"checked": "[0-9-]*T/"checked": "2020-01-01T/' /var/lib/tameng/integrity.json
+}
