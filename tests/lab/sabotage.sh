@@ -63,7 +63,8 @@ move_timer() {
 
 # tamper ACT: from seals that are right, change a file by hand; the daily check then runs.
 tamper() {
-    /usr/local/lib/tameng/integrity accept lab && sh -c "$1" && systemctl start dailyaidecheck.service
+    grep -q '"unexplained": {}' /var/lib/tameng/integrity.json || /usr/local/lib/tameng/integrity accept lab
+    sh -c "$1" && /usr/local/lib/tameng/integrity check
 }
 
 # aide_first RULE: somebody else's rule of AIDE before ours.
@@ -74,4 +75,88 @@ aide_first() {
 # age_last_check: as if the files had not been checked for years.
 age_last_check() {
     sed -i 's/"checked": "[0-9-]*T/"checked": "2020-01-01T/' /var/lib/tameng/integrity.json
+}
+
+# remount PATH FLAGS: a mount that somebody loosened by hand.
+remount() {
+    mount -o "remount,bind,$(findmnt -rno VFS-OPTIONS "$1" | tail -n 1),$2" "$1"
+}
+
+# outbid FOLDER UNIT LINE ...: somebody else's drop-in that is read after ours, and the unit that reads it.
+outbid() {
+    folder=/etc/systemd/$1 unit=$2
+    shift 2
+    mkdir -p "$folder"
+    printf '%s\n' "$@" >"$folder/zzz.conf"
+    systemctl daemon-reload && systemctl restart --no-block "$unit" && sleep 1
+}
+
+# strand_log: all of the journal waits, for a log server that isn't there.
+strand_log() {
+    state=/var/lib/private/systemd/journal-upload/state
+    systemctl stop systemd-journal-upload.service
+    journalctl -q -n 1 --until=-4min --show-cursor -o cat | sed -n 's/^-- cursor: /LAST_CURSOR=/p' >"$state"
+    outbid journal-upload.conf.d systemd-journal-upload.service '[Upload]' URL=https://198.51.100.9:19532
+}
+
+# self_signed FILE KEY NAME DAYS: a certificate that no authority has signed.
+self_signed() {
+    openssl req -x509 -new -key "$2" -subj "/CN=$3" -days "$4" -out "$1"
+}
+
+# silence_host: the log server stops taking in one host's log, and loses what it had.
+silence_host() {
+    name=$(basename "$(ls /var/log/journal/remote/*.journal | grep -v @ | head -n 1)" .journal)
+    systemctl stop "tameng-log@$name.socket" "tameng-log@$name.service"
+    rm -f "/var/log/journal/remote/$name.journal" "/var/log/journal/remote/$name@"*
+}
+
+# open_gate: the log server's gate asks nobody who he is.
+open_gate() {
+    sed -i 's/ssl_verify_client on/ssl_verify_client off/; s/default "";/default nobody;/' /etc/tameng/log/gate.conf
+    systemctl restart tameng-log-gate.service
+}
+
+# old_security_hole PACKAGE: its fix taken back to the release's first state, and long seen by the machine.
+old_security_hole() {
+    old=$(apt-cache madison "$1" | grep -v -- -security | awk '{ print $3; exit }')
+    DEBIAN_FRONTEND=noninteractive apt-get -q -y --allow-downgrades install "$1=$old" >/dev/null &&
+        /usr/local/lib/tameng/updates_waiting &&
+        sed -i 's/"since": "[0-9-]*T/"since": "2020-01-01T/' /var/lib/tameng/updates-waiting.json
+}
+
+# replace_library_under WORD: as an upgrade does it, a new file in the place of a library that runs.
+replace_library_under() {
+    for library in /usr/lib/python3/dist-packages/"$1".*.so; do
+        cp -p "$library" "$library.new" && mv "$library.new" "$library"
+    done
+}
+
+# edit_sources SED: what somebody writes into apt's list of sources.
+edit_sources() {
+    sed -i "$1" /etc/apt/sources.list
+}
+
+# boot_setting KEY VALUE: somebody else's kernel setting, read after ours, for the next start.
+boot_setting() {
+    echo "$1 = $2" >/etc/sysctl.d/zzz-sabotage.conf
+}
+
+# allow_module NAME: our refusal taken out by hand.
+allow_module() {
+    sed -i "/ $1\( \|\$\)/d" /etc/modprobe.d/00-tameng.conf
+}
+
+# precede_module NAME: somebody else's file that modprobe reads before ours.
+precede_module() {
+    echo "install $1 /sbin/modprobe --ignore-install $1" >/etc/modprobe.d/00-aaa.conf
+}
+
+# fake_package NAME: an empty package of this name.
+fake_package() {
+    mkdir -p "/tmp/$1/DEBIAN"
+    printf '%s\n' "Package: $1" 'Version: 1' 'Architecture: all' 'Maintainer: nobody' 'Description: empty' \
+        >"/tmp/$1/DEBIAN/control"
+    dpkg-deb -b "/tmp/$1" "/tmp/$1.deb" && dpkg -i "/tmp/$1.deb"
+    rm -r "/tmp/$1" "/tmp/$1.deb"
 }
