@@ -69,7 +69,7 @@ def add(subparsers: Verbs) -> None:
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for name, (_, text, _) in CHANGES.items():
         verb = verbs.add_parser(name, parents=[common], help=text, description=text)
-        if name in ("up", "reset"):
+        if name in ("up", "reset", "snapshot"):
             verb.add_argument("--limit", metavar="HOST[,HOST]", help="only these, and the gateway")
         verb.set_defaults(run=run, act=change, lab_verb=name)
     text = "one line a host"

@@ -33,7 +33,7 @@ def lab(lab_limit: str | None) -> str:
     applied = _run([playbook, "playbooks/site.yml", *limit])
     layers = list(Path("/var/lib/tameng", name).glob("*/layers/*"))
     if not layers or re.search(r"changed=[1-9]", applied):
-        _run([*tameng, "snapshot"])
+        _run([*tameng, "snapshot", *limit])
     return name
 
 
