@@ -87,3 +87,33 @@ def apt(ask: Ask) -> dict[str, list[str]]:
         if found and found[2]:
             values.setdefault(found[1], []).append(found[2])
     return values
+
+
+@pytest.fixture
+def mounts(ask: Ask) -> dict[str, list[str]]:
+    """The flags that the kernel enforces, by mount point; of several at one place the top one."""
+    lines = ask("findmnt -rno TARGET,VFS-OPTIONS").splitlines()
+    return {path: flags.split(",") for path, _, flags in (ln.partition(" ") for ln in lines)}
+
+
+# One walk over every local disk, once where it is mounted in several places. Looking up an owner is
+# slow, and what is root's needs none.
+WALK = r"""find $(findmnt -rnuo MAJ:MIN,TARGET -t ext2,ext3,ext4,xfs,btrfs,f2fs,zfs,overlay |
+awk '$2 !~ "^/run/" && !seen[$1]++ { print $2 }') -xdev ! -type l \( \
+-type f -perm -0002 -printf 'open %p\n' , \
+-type d -perm -0002 ! \( -perm -1000 -uid 0 \) -printf 'loose %p\n' , \
+! \( -uid 0 -gid 0 \) \( -nouser -o -nogroup \) -printf 'lost %p\n' , \
+-type f -perm /6000 -printf 'privileged %p\n' , \
+\( ! -uid 0 -o -perm /022 \) -path '/usr/*' -printf 'program %p\n' , \
+-perm /022 -path '/etc/*' -printf 'setting %p\n' \)"""
+
+
+@pytest.fixture
+def found(ask: Ask) -> dict[str, list[str]]:
+    """What lies on the disks that may be wrong, by kind."""
+    kinds: dict[str, list[str]] = {
+        kind: [] for kind in ("open", "loose", "lost", "privileged", "program", "setting")
+    }
+    for kind, _, path in (line.partition(" ") for line in ask(WALK).splitlines()):
+        kinds.setdefault(kind, []).append(path)
+    return kinds
