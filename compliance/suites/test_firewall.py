@@ -9,6 +9,7 @@ from typing import Any
 from compliance.suite import Ask, Evidence, control
 
 Rules = list[list[dict[str, Any]]]
+OTHER_TOOLS = ("ufw", "firewalld", "netfilter-persistent")
 
 
 @control(
@@ -63,6 +64,22 @@ def test_loaded_at_boot(ask: Ask, evidence: Evidence) -> None:
     assert shown["UnitFileState"] == "enabled", f"the unit is {shown['UnitFileState'] or 'absent'}"
     assert shown["ActiveState"] == "active", f"the unit is {shown['ActiveState']}"
     assert "network-pre.target" in shown["Before"], "the unit is not ordered before the network"
+
+
+@control(
+    "firewall_only_one",
+    sabotage="rival_unit ufw.service",
+    says="ufw",
+)
+def test_no_other_tool_sets_rules(ask: Ask, evidence: Evidence) -> None:
+    """Neither running nor started at the next boot."""
+    states: dict[str, str] = {}
+    for tool in OTHER_TOOLS:
+        shown = _properties(ask(f"systemctl show {tool}.service -p ActiveState -p UnitFileState"))
+        states[tool] = f"{shown['ActiveState']} {shown['UnitFileState']}".strip()
+    evidence.measured("tools", states)
+    beside = [t for t, state in states.items() if {"active", "enabled"} & set(state.split())]
+    assert not beside, f"{', '.join(beside)} sets rules beside our own"
 
 
 @control(

@@ -73,7 +73,7 @@ def test_sources_are_declared(host: Any, public: Callable[[str], Any], evidence:
 
 @control(
     "time_single_daemon",
-    sabotage="rival_clock openntpd.service",
+    sabotage="rival_unit openntpd.service",
     says="openntpd.service",
     also=(
         "time_daemon_running",

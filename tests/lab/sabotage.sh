@@ -42,8 +42,8 @@ set_chrony_source() {
     add_chrony "server $1 iburst"
 }
 
-# rival_clock UNIT: a unit that stands for a second time daemon (it only sleeps).
-rival_clock() {
+# rival_unit UNIT: a unit that stands for a second daemon of its kind (it only sleeps).
+rival_unit() {
     systemctl unmask -q "$1"
     printf '[Service]\nExecStart=/bin/sleep infinity\n' >"/run/systemd/system/$1"
     systemctl daemon-reload && systemctl start "$1"
