@@ -1,6 +1,7 @@
 # Functions that break one thing on a lab host; the words of @control(..., sabotage="...").
 # Sent to the host before the line itself, as root. Every one of them must be healed by its role.
 
+umask 022 # as where faults come from; sudo's own is narrower
 test -s /etc/tameng-lab || { echo "refused: this is no lab host" >&2; exit 9; }
 
 # set_sshd KEY VALUE [KEY VALUE ...]: change our own drop-in by hand and reload.
@@ -159,4 +160,19 @@ fake_package() {
         >"/tmp/$1/DEBIAN/control"
     dpkg-deb -b "/tmp/$1" "/tmp/$1.deb" && dpkg -i "/tmp/$1.deb"
     rm -r "/tmp/$1" "/tmp/$1.deb"
+}
+
+# loosen FILE KEY VALUE: a later line of the same file that says something else.
+loosen() {
+    echo "$2 = $3" >>"$1"
+}
+
+# sudoers_line LINE: somebody else's rules, read after ours.
+sudoers_line() {
+    echo "$1" >/etc/sudoers.d/zzz-other && chmod 0440 /etc/sudoers.d/zzz-other && visudo -cq
+}
+
+# idle_for_ever: logind without our settings.
+idle_for_ever() {
+    rm /etc/systemd/logind.conf.d/tameng.conf && systemctl restart systemd-logind.service
 }
