@@ -86,6 +86,7 @@ options:
     default: {}
     suboptions:
       groups: {type: list, elements: str, description: The login user must be in one of these.}
+      users: {type: list, elements: str, description: The login user must be one of these.}
       networks: {type: list, elements: str, description: The login must come from one of these.}
       sources: {type: list, elements: str, description: "Must lie within O(way_in.networks), too."}
   confirm:
@@ -109,6 +110,7 @@ changed_files: {description: The paths among them., type: list, returned: always
 not_validated: {description: What check mode could not validate., type: list, returned: always}
 """
 
+import os  # noqa: E402
 import syslog  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
@@ -157,6 +159,7 @@ SPEC: dict[str, dict[str, object]] = {
         "default": {},
         "options": {
             "groups": {"type": "list", "elements": "str"},
+            "users": {"type": "list", "elements": "str"},
             "networks": {"type": "list", "elements": "str"},
             "sources": {"type": "list", "elements": "str"},
         },
@@ -171,6 +174,8 @@ SPEC: dict[str, dict[str, object]] = {
 
 
 def main() -> None:
+    # sudo's own is for people's files: what a package or a remedy writes must stay readable.
+    os.umask(0o022)
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
     try:
         if module.params["phase"] == "confirm":

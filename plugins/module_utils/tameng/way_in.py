@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import time
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -15,6 +16,8 @@ from .shell import Refused, run
 # What `ssh-keygen -l` prints: bits, fingerprint, comment, (TYPE).
 KEY = re.compile(r"^(\d+) \S+ .*\((\S+)\)$", re.MULTILINE)
 RSA_BITS = 3072
+NO_SHELLS = ("nologin", "false")
+SHADOW = Path("/etc/shadow")
 Network = IPv4Network | IPv6Network
 
 
@@ -47,12 +50,15 @@ def present() -> Login | None:
 
 def refuse(wanted: dict[str, Any], login: Login | None) -> None:
     """Refuse what would lock the operator out. `groups`: the login user must be in one of them and
-    hold a usable key. `networks`: the login, and every one of `sources`, must come from them."""
+    hold a usable key. `networks`: the login, and every one of `sources`, must come from them.
+    `users`: the login user must be one of them, and his account one that nobody has to close."""
     complaints = []
     if wanted.get("networks") is not None:
         complaints += _outside(wanted["networks"], wanted.get("sources") or [], login)
     if wanted.get("groups") is not None and login is not None:
         complaints += _locked_out(wanted["groups"], login)
+    if wanted.get("users") is not None and login is not None:
+        complaints += _shut(wanted["users"], login)
     if complaints:
         told = "; ".join(complaints)
         raise Refused(f"this would lock the operator out, nothing was changed: {told}")
@@ -93,4 +99,20 @@ def _locked_out(groups: list[str], login: Login) -> list[str]:
         for bits, kind in found
     ):
         complaints.append(f"{login.user} has no usable key in {keys}")
+    return complaints
+
+
+def _shut(users: list[str], login: Login) -> list[str]:
+    complaints = []
+    if login.user not in users:
+        complaints.append(f"{login.user} is none of the operators {', '.join(users)}")
+    account = pwd.getpwnam(login.user)
+    if not os.access(account.pw_shell, os.X_OK) or Path(account.pw_shell).name in NO_SHELLS:
+        complaints.append(f"{login.user} has no shell: {account.pw_shell}")
+    if others := {a.pw_name for a in pwd.getpwall() if a.pw_uid == account.pw_uid} - {login.user}:
+        complaints.append(f"{login.user} shares his id with {', '.join(others)}")
+    shadow = (line.split(":") for line in SHADOW.read_text().splitlines())
+    ends = {row[0]: row[7] for row in shadow}.get(login.user, "")
+    if ends and int(ends) <= time.time() // 86400:
+        complaints.append(f"the account of {login.user} has expired")
     return complaints

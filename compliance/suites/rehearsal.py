@@ -1,0 +1,200 @@
+"""Log-ins really tried, without a trace: sent to the host as it is, prints what came of them.
+
+In a mount namespace of its own, on copies of /etc and of what PAM writes to, a person is made up
+who sets passwords, guesses, is locked, grows old, and asks for root.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import pathlib
+import struct
+import subprocess
+import time
+from typing import Any, ClassVar
+
+PERSON, GOOD, BETTER = "tmperson", "Tj7$kPw2!vQz9&Lm", "Hc4%nRb8?xFs6+Yd"
+WEAK = {
+    "short": "Tj7$kPw2!vQ",
+    "one kind of characters": "kambingterbangtinggi",
+    "no digit": "Tj$kPw!vQz&LmXr%",
+    "no capital": "tj7$kpw2!vqz9&lm",
+    "no special character": "Tj7kPw2vQz9LmXr4",
+    "one character four times": "Tj7$kkkkw2!vQz9&",
+    "a row of characters": "Tj7$abcde2!vQz9&",
+    "the own name": f"{PERSON}7$X!q9",
+    "blank": "",
+}
+# What a shell says of itself, and how one comes by a shell.
+SAYS = (
+    'umask; echo "${TMOUT-}"; (TMOUT=7200; :) 2>/dev/null && echo open || echo shut; echo $TMPDIR'
+)
+SHELLS = {
+    "sh, not a log-in": ["su", "-s", "/bin/sh", "-c", SAYS, PERSON],
+    "sh, log-in": ["su", "-", "-s", "/bin/sh", "-c", SAYS, PERSON],
+    "bash, log-in": ["su", "-", "-s", "/bin/bash", "-c", SAYS, PERSON],
+    "bash, interactive": ["su", "-s", "/bin/bash", "-c", f"exec bash -ic '{SAYS}'", PERSON],
+    "root's bash, log-in": ["su", "-", "-s", "/bin/bash", "-c", SAYS],
+    "root's bash, interactive": ["bash", "-ic", SAYS],
+}
+OFF, ON = 1, 2  # styles of PAM's messages that want an answer
+TALLY = pathlib.Path("/run/faillock")
+# What libpwquality makes of all its files: its numbers for them.
+RULES = {"difok": 1, "minlen": 3, "maxrepeat": 9, "maxsequence": 14, "dictcheck": 15,
+         "usercheck": 16, "enforcing": 17}  # fmt: skip
+RECORD = struct.Struct("52sHHQ")
+
+
+class Message(ctypes.Structure):
+    _fields_: ClassVar[Any] = [("style", ctypes.c_int), ("text", ctypes.c_char_p)]
+
+
+class Response(ctypes.Structure):
+    _fields_: ClassVar[Any] = [("text", ctypes.c_void_p), ("code", ctypes.c_int)]
+
+
+CONVERSE = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_int, ctypes.POINTER(ctypes.POINTER(Message)),
+    ctypes.POINTER(ctypes.POINTER(Response)), ctypes.c_void_p,
+)  # fmt: skip
+DELAY = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p)
+
+
+class Conversation(ctypes.Structure):
+    _fields_: ClassVar[Any] = [("function", CONVERSE), ("data", ctypes.c_void_p)]
+
+
+pam, libc = ctypes.CDLL("libpam.so.0"), ctypes.CDLL(None)
+cheap = ctypes.CDLL("libcrypt.so.1")
+cheap.crypt.restype = ctypes.c_char_p
+libc.calloc.restype = libc.strdup.restype = ctypes.c_void_p
+no_delay = DELAY(lambda *_: None)
+
+
+def tried(what: str, service: str, user: str, secret: str = "") -> int:
+    """PAM's status for `what` (authenticate, acct_mgmt, chauthtok), each prompt answered so."""
+
+    def converse(count: int, messages: Any, responses: Any, _: Any) -> int:
+        answers = libc.calloc(count, ctypes.sizeof(Response))
+        there = ctypes.cast(answers, ctypes.POINTER(Response))
+        for number in range(count):
+            if messages[number].contents.style in (OFF, ON):
+                there[number].text = libc.strdup(secret.encode())
+        responses[0] = there
+        return 0
+
+    function = CONVERSE(converse)
+    handle, conversation = ctypes.c_void_p(), Conversation(function, None)
+    pam.pam_start(service.encode(), user.encode(), ctypes.byref(conversation), ctypes.byref(handle))
+    pam.pam_set_item(handle, 10, no_delay)
+    status: int = getattr(pam, f"pam_{what}")(handle, 0)
+    pam.pam_end(handle, status)
+    return status
+
+
+def lets_in(user: str, secret: str) -> bool:
+    return tried("authenticate", "login", user, secret) == 0
+
+
+def sets(user: str, secret: str) -> bool:
+    return tried("chauthtok", "passwd", user, secret) == 0
+
+
+def run(*words: str) -> None:
+    subprocess.run(words, check=True, capture_output=True)
+
+
+def secret_of(user: str) -> list[str]:
+    found = pathlib.Path("/etc/shadow").read_text().splitlines()
+    return next(row.split(":") for row in found if row.startswith(f"{user}:"))
+
+
+def shells() -> dict[str, list[str]]:
+    """Umask, time-out, whether that can be changed, and folder for temporary files of each."""
+    return {
+        name: subprocess.run(argv, capture_output=True, check=False).stdout.decode().split("\n")[:4]
+        for name, argv in SHELLS.items()
+    }
+
+
+def rules() -> dict[str, int]:
+    quality = ctypes.CDLL("libpwquality.so.1")
+    quality.pwquality_default_settings.restype = ctypes.c_void_p
+    settings = ctypes.c_void_p(quality.pwquality_default_settings())
+    quality.pwquality_read_config(settings, None, ctypes.byref(ctypes.c_void_p()))
+    value, told = ctypes.c_int(), {}
+    for name, number in RULES.items():
+        quality.pwquality_get_int_value(settings, number, ctypes.byref(value))
+        told[name] = value.value
+    return told
+
+
+def stage() -> None:
+    """Copies, so that nothing of this happens to the host; nobody is told, either."""
+    run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/mnt")
+    run("cp", "-a", "/etc/.", "/mnt/")
+    run("mount", "--bind", "/mnt", "/etc")
+    for folder in ("/run/faillock", "/run/systemd/journal", "/run/dbus", "/tmp"):  # noqa: S108
+        pathlib.Path(folder).mkdir(exist_ok=True)
+        run("mount", "-t", "tmpfs", "tmpfs", folder)
+
+
+def later(user: str, seconds: int) -> None:
+    """As if these wrong passwords had been given so long ago."""
+    records = RECORD.iter_unpack((TALLY / user).read_bytes())
+    moved = [RECORD.pack(who, pad, state, at - seconds) for who, pad, state, at in records]
+    (TALLY / user).write_bytes(b"".join(moved))
+
+
+def guessing(user: str, secret: str) -> dict[str, Any]:
+    """What wrong passwords do, and when it ends: 14 and then 16 minutes later."""
+    tally = TALLY / user
+    for _ in range(8):
+        tried("authenticate", "login", user, "wrong")
+    told: dict[str, Any] = {"locked": not lets_in(user, secret)}
+    if not told["locked"]:
+        return told
+    told["tries"] = tally.stat().st_size // RECORD.size
+    told["key lets in"] = tried("acct_mgmt", "sshd", user) == 0
+    for _ in range(8):  # that log-in has cleared the count
+        tried("authenticate", "login", user, "wrong")
+    later(user, 14 * 60)
+    told["locked after 14 min"] = not lets_in(user, secret)
+    later(user, 2 * 60)
+    told["locked after 16 min"] = not lets_in(user, secret)
+    return told
+
+
+def main() -> None:
+    began = time.monotonic()
+    stage()
+    run("useradd", "--no-log-init", "-M", "-s", "/bin/sh", PERSON)
+    days = dict(zip(("min", "max", "warn", "inactive"), secret_of(PERSON)[3:7], strict=True))
+    told: dict[str, Any] = {"new": days, "rules": rules()}
+    told["shells"] = shells()
+    # Before there is a hash: PAM would hold each one against it, slow on purpose.
+    told["weak accepted"] = [kind for kind, word in WEAK.items() if sets(PERSON, word)]
+    told["weak accepted of root"] = [kind for kind, word in WEAK.items() if sets("root", word)]
+    told["good accepted"] = sets(PERSON, GOOD)
+    told["good accepted of root"] = sets("root", GOOD)
+    told["hash"] = secret_of(PERSON)[1][:3]
+    told["changed"] = sets(PERSON, BETTER)
+    told["reused"] = sets(PERSON, GOOD) or sets(PERSON, BETTER)
+    for user in (PERSON, "root"):
+        run("usermod", "-p", cheap.crypt(GOOD.encode(), b"$6$tameng").decode(), user)
+    told["right lets in"] = lets_in(PERSON, GOOD)
+    told["guessing"] = guessing(PERSON, GOOD)
+    told["guessing root"] = guessing("root", GOOD)
+    su = ["runuser", "-u", "nobody", "--", "su", "-s", "/bin/sh", "-c", "true", PERSON]
+    done = subprocess.run(su, input=GOOD.encode(), capture_output=True, check=False)
+    told["su lets in"] = done.returncode == 0
+    run("chage", "-d", "2001-01-01", "-M", "90", "-I", "30", PERSON)
+    told["old password, by key"] = tried("acct_mgmt", "sshd", PERSON) == 0
+    run("usermod", "-p", "", PERSON)
+    told["blank lets in"] = lets_in(PERSON, "")
+    told["seconds"] = round(time.monotonic() - began, 2)
+    print(json.dumps(told))
+
+
+main()
