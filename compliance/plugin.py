@@ -65,7 +65,11 @@ class Plugin:
         if name in self.proofs:
             self._refuse(metafunc.definition.nodeid, f"{name} has a test already")
             return
-        self.proofs[name] = Proof(test=metafunc.definition.nodeid, **mark.kwargs)
+        self.proofs[name] = Proof(
+            test=metafunc.definition.nodeid,
+            own_kernel="own_kernel" in metafunc.fixturenames,
+            **mark.kwargs,
+        )
         if "target" not in metafunc.fixturenames:
             metafunc.fixturenames.append("target")
         asked = self.catalogue.by_id[name]

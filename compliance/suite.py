@@ -69,9 +69,11 @@ class Ask:
 
 @dataclass(frozen=True)
 class Proof:
-    """What a suite says of one control: its test, and how to break what it proves."""
+    """What a suite says of one control: its test, and how to break what it proves. ``own_kernel``:
+    a container can't answer it."""
 
     test: str
     sabotage: str
     says: str
     also: tuple[str, ...] = ()
+    own_kernel: bool = False
