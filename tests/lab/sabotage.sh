@@ -122,7 +122,7 @@ open_gate() {
 old_security_hole() {
     old=$(apt-cache madison "$1" | grep -v -- -security | awk '{ print $3; exit }')
     DEBIAN_FRONTEND=noninteractive apt-get -q -y --allow-downgrades install "$1=$old" >/dev/null &&
-        /usr/local/lib/tameng/updates_waiting &&
+        systemctl stop tameng-updates-waiting.service && /usr/local/lib/tameng/updates_waiting &&
         sed -i 's/"since": "[0-9-]*T/"since": "2020-01-01T/' /var/lib/tameng/updates-waiting.json
 }
 
@@ -175,4 +175,20 @@ sudoers_line() {
 # idle_for_ever: logind without our settings.
 idle_for_ever() {
     rm /etc/systemd/logind.conf.d/tameng.conf && systemctl restart systemd-logind.service
+}
+
+# set_dconf DATABASE FOLDER KEY VALUE: somebody else's setting for all users, read after ours.
+set_dconf() {
+    printf '[%s]\n%s=%s\n' "$2" "$3" "$4" >"/etc/dconf/db/$1.d/zzz-sabotage" && dconf update
+}
+
+# unlock_dconf KEY: users may change it.
+unlock_dconf() {
+    sed -i "/\/$1\$/d" /etc/dconf/db/local.d/locks/zz-tameng && dconf update
+}
+
+# unlisted_restart: a package asks for a restart, and the list of what waits doesn't know.
+unlisted_restart() {
+    touch /run/reboot-required
+    sed -i 's/"reboot_since": .*,/"reboot_since": null,/' /var/lib/tameng/updates-waiting.json
 }
