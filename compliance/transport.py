@@ -83,6 +83,8 @@ class Shell(base.BaseBackend):  # type: ignore[misc] # testinfra ships no types
         # Read now: templating an inventory is not safe in several threads, asking hosts is.
         self.address = target.address
         self._arguments = target.ssh_arguments
+        # An inventory that gives ssh more time than Ansible's ten seconds speaks of a slow machine.
+        self._patience = max(1.0, float(target.var("ansible_timeout") or 10) / 10)
         self.asked: list[str] = []
         self.host_key = ""
         self.failure: TransportError | None = None
@@ -105,7 +107,9 @@ class Shell(base.BaseBackend):  # type: ignore[misc] # testinfra ships no types
         """The answer of the host to ``command``. Raises a TransportError if there is none."""
         line = self.quote(command, *args)
         if line not in self._known:
-            self._known[line] = self._ask(line, float(kwargs.get("timeout", COMMAND_SECONDS)))
+            self._known[line] = self._ask(
+                line, self._patience * float(kwargs.get("timeout", COMMAND_SECONDS))
+            )
         number, answer = self._known[line]
         self.asked.append(number)
         if isinstance(answer, TransportError):
@@ -170,7 +174,7 @@ class Shell(base.BaseBackend):  # type: ignore[misc] # testinfra ships no types
             try:
                 # ps asks for the process group: what a hung command needs to be ended by.
                 out, _, _ = self._exchange(
-                    "ps -o pgid= -p $$; id -u", 4.0 * CONNECT_SECONDS, first=True
+                    "ps -o pgid= -p $$; id -u", self._patience * 4.0 * CONNECT_SECONDS, first=True
                 )
             except TransportError as exc:
                 raise self._diagnose(log, exc) from None
