@@ -37,7 +37,7 @@ def sshd(ask: Ask) -> dict[str, str]:
 def ssh_offer(host: Any) -> dict[str, Any]:
     """What the running sshd offers to a client that has shown nothing yet: from a real handshake.
 
-    ``kex``, ``ciphers``, ``macs``, ``methods`` are lists; ``banner`` is text.
+    ``kex``, ``host_keys``, ``ciphers``, ``macs``, ``methods`` are lists; ``banner`` is text.
     """
     done = host.run(
         "ssh -vv -F none -o BatchMode=yes -o StrictHostKeyChecking=no"
@@ -57,6 +57,7 @@ def ssh_offer(host: Any) -> dict[str, Any]:
     shown = [ln for ln in text.splitlines() if not re.match(r"(debug\d:|OpenSSH_|Warning:)", ln)]
     return {
         "kex": listed("KEX algorithms"),
+        "host_keys": listed("host key algorithms"),
         "ciphers": listed("ciphers stoc"),
         "macs": listed("MACs stoc"),
         "methods": methods[1].split(",") if methods else [],
@@ -117,3 +118,11 @@ def found(ask: Ask) -> dict[str, list[str]]:
     for kind, _, path in (line.partition(" ") for line in ask(WALK).splitlines()):
         kinds.setdefault(kind, []).append(path)
     return kinds
+
+
+@pytest.fixture
+def packages(ask: Ask) -> set[str]:
+    """Names of the packages of which anything but settings is on the disk."""
+    said = ask("dpkg-query -W -f '${Package} ${db:Status-Status}\\n'")
+    gone = {"config-files", "not-installed"}
+    return {name for name, status in map(str.split, said.splitlines()) if status not in gone}

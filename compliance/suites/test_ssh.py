@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_network
 from typing import Any
 
 from compliance.suite import Ask, Evidence, control
@@ -21,6 +22,7 @@ KEX = POST_QUANTUM | {
     "diffie-hellman-group16-sha512", "diffie-hellman-group18-sha512",
     "diffie-hellman-group-exchange-sha256",
 }  # fmt: skip
+HOST_KEYS = {"ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256"}
 # What a server adds to the list to announce protocol extensions; no key exchange.
 MARKERS = {"kex-strict-s-v00@openssh.com", "ext-info-s"}
 
@@ -172,3 +174,153 @@ def test_host_keys_are_private(sshd: dict[str, str], ask: Ask, evidence: Evidenc
     evidence.measured("modes", modes)
     open_keys = [f"{key} ({mode})" for key, mode in modes.items() if mode != "600:root:root"]
     assert not open_keys, f"readable by others: {', '.join(open_keys)}"
+
+
+@control(
+    "ssh_no_exceptions",
+    sabotage="except_sshd 'Address 127.0.0.1' PasswordAuthentication yes",
+    says="passwordauthentication yes",
+    also=("ssh_keys_only",),  # the handshake comes from there
+)
+def test_nobody_is_an_exception(ask: Ask, public: Callable[[str], Any], evidence: Evidence) -> None:
+    """sshd is asked for root, the operator and anybody, from here, the operator's place and
+    elsewhere: a Match block of somebody else's would show."""
+    near = str(ip_network(public("operator_sources")[0])[1])
+    users = ("root", str(public("ansible_user")), "nobody")
+    places = ("192.0.2.1", "127.0.0.1", near)
+    text = ask(
+        f'for u in {" ".join(users)}; do for a in {" ".join(places)}; do echo "= $u from $a";'
+        " sshd -T -C user=$u,host=example.invalid,addr=$a; done; done"
+    )
+    cases: dict[str, set[str]] = {}
+    for block in text.split("= ")[1:]:
+        case, _, lines = block.partition("\n")
+        cases[case] = set(lines.splitlines())
+    usual = cases[f"nobody from {places[0]}"]
+    odd = {case: sorted(lines - usual) for case, lines in cases.items() if lines - usual}
+    evidence.measured("cases", list(cases))
+    evidence.measured("exceptions", odd)
+    assert not odd, "; ".join(f"{case}: {', '.join(lines)}" for case, lines in odd.items())
+
+
+@control("ssh_no_gssapi", sabotage="set_sshd GSSAPIAuthentication yes", says="GSSAPI")
+def test_no_gssapi(sshd: dict[str, str], evidence: Evidence) -> None:
+    """Nobody here has a Kerberos ticket; the code that would read one is not reached."""
+    found = {key: sshd.get(key, "no") for key in ("gssapiauthentication", "kerberosauthentication")}
+    evidence.measured("settings", found)
+    assert set(found.values()) == {"no"}, f"GSSAPI or Kerberos is on: {found}"
+
+
+@control(
+    "ssh_no_trusted_hosts",
+    sabotage="set_sshd HostbasedAuthentication yes",
+    says="hostbasedauthentication is yes",
+)
+def test_no_host_is_trusted(sshd: dict[str, str], evidence: Evidence) -> None:
+    """Who comes from a known machine is still somebody to be asked."""
+    wanted = {"hostbasedauthentication": "no", "ignorerhosts": "yes"}
+    found = {key: sshd[key] for key in wanted}
+    evidence.measured("settings", found)
+    wrong = [f"{key} is {found[key]}" for key in wanted if found[key] != wanted[key]]
+    assert not wrong, ", ".join(wrong)
+
+
+@control("ssh_sessions_limited", sabotage="set_sshd MaxSessions 100", says="MaxSessions is 100")
+def test_sessions_are_limited(sshd: dict[str, str], evidence: Evidence) -> None:
+    """At most 10 sessions over one connection (CIS)."""
+    evidence.measured("maxsessions", int(sshd["maxsessions"]))
+    assert int(sshd["maxsessions"]) <= 10, f"MaxSessions is {sshd['maxsessions']}"
+
+
+@control(
+    "ssh_no_user_environment",
+    sabotage="set_sshd PermitUserEnvironment yes",
+    says="PermitUserEnvironment is yes",
+)
+def test_users_bring_no_environment(sshd: dict[str, str], evidence: Evidence) -> None:
+    """A variable such as LD_PRELOAD gets around whatever the shell is limited to."""
+    evidence.measured("permituserenvironment", sshd["permituserenvironment"])
+    given = sshd["permituserenvironment"]
+    assert given == "no", f"PermitUserEnvironment is {given}"
+
+
+@control(
+    "ssh_uses_pam",
+    # Without PAM sshd itself refuses a locked account, as the operator's is: '*' is none.
+    sabotage="usermod -p '*' tameng; set_sshd UsePAM no",
+    says="UsePAM is no",
+)
+def test_pam_is_asked(sshd: dict[str, str], evidence: Evidence) -> None:
+    """Without PAM an expired account comes in, and umask and limits don't hold."""
+    evidence.measured("usepam", sshd["usepam"])
+    assert sshd["usepam"] == "yes", f"UsePAM is {sshd['usepam']}"
+
+
+@control("ssh_strict_modes", sabotage="set_sshd StrictModes no", says="StrictModes is no")
+def test_keys_that_others_can_write_are_refused(sshd: dict[str, str], evidence: Evidence) -> None:
+    """Who can write another's list of keys could come in as him."""
+    evidence.measured("strictmodes", sshd["strictmodes"])
+    assert sshd["strictmodes"] == "yes", f"StrictModes is {sshd['strictmodes']}"
+
+
+@control(
+    "ssh_keys_from_one_place",
+    sabotage="set_sshd AuthorizedKeysFile '.ssh/authorized_keys /srv/keys'",
+    says="/srv/keys",
+)
+def test_keys_come_from_one_place(sshd: dict[str, str], evidence: Evidence) -> None:
+    """From the user's own file; no second file and no program brings others."""
+    places = sshd["authorizedkeysfile"].split()
+    places += [
+        v for k in ("authorizedkeyscommand", "trustedusercakeys") if (v := sshd[k]) != "none"
+    ]
+    evidence.measured("places", places)
+    assert places == [".ssh/authorized_keys"], f"keys are taken from {', '.join(places)}"
+
+
+@control("ssh_short_keys_refused", sabotage="set_sshd RequiredRSASize 1024", says="1024 bits")
+def test_short_keys_are_refused(sshd: dict[str, str], evidence: Evidence) -> None:
+    """A user's RSA key has at least 3072 bits, as the host's own."""
+    bits = int(sshd["requiredrsasize"])
+    evidence.measured("bits", bits)
+    assert bits >= 3072, f"an RSA key of {bits} bits is taken"
+
+
+@control(
+    "ssh_host_keys_strong",
+    sabotage="set_sshd HostKeyAlgorithms ssh-ed25519,rsa-sha2-512,rsa-sha2-256,ssh-rsa",
+    says="ssh-rsa",
+)
+def test_host_keys(ssh_offer: dict[str, Any], evidence: Evidence) -> None:
+    """What the running daemon signs with: no SHA-1, no NIST curve."""
+    evidence.measured("host_keys", ssh_offer["host_keys"])
+    weak = sorted(set(ssh_offer["host_keys"]) - HOST_KEYS)
+    assert not weak, f"sshd offers weak host keys: {', '.join(weak)}"
+
+
+@control(
+    "ssh_settings_private", sabotage="chmod 0644 /etc/ssh/sshd_config", says="sshd_config (644"
+)
+def test_settings_are_root_s(ask: Ask, evidence: Evidence) -> None:
+    """What sshd reads tells who may come in; only root reads and writes it."""
+    lines = ask(
+        "stat -c '%a:%U:%G %n' /etc/ssh/sshd_config $(find /etc/ssh/sshd_config.d -name '*.conf')"
+    ).splitlines()
+    modes = {name: mode for mode, _, name in (line.partition(" ") for line in lines)}
+    evidence.measured("modes", modes)
+    wrong = [f"{name} ({mode})" for name, mode in modes.items() if mode != "600:root:root"]
+    assert not wrong, f"open: {', '.join(wrong)}"
+
+
+@control(
+    "ssh_public_keys_unwritable",
+    sabotage="chmod 0666 /etc/ssh/ssh_host_ed25519_key.pub",
+    says="ssh_host_ed25519_key.pub (666",
+)
+def test_public_host_keys_are_root_s(ask: Ask, evidence: Evidence) -> None:
+    """What is handed to others as our key must be our key."""
+    lines = ask("stat -c '%a:%U:%G %n' /etc/ssh/ssh_host_*_key.pub").splitlines()
+    modes = {name: mode for mode, _, name in (line.partition(" ") for line in lines)}
+    evidence.measured("modes", modes)
+    wrong = [f"{name} ({mode})" for name, mode in modes.items() if mode != "644:root:root"]
+    assert not wrong, f"open: {', '.join(wrong)}"

@@ -21,6 +21,12 @@ precede_sshd() {
     sshd -t && systemctl reload ssh.service
 }
 
+# except_sshd WHOM KEY VALUE: somebody else's Match block.
+except_sshd() {
+    printf 'Match %s\n  %s %s\n' "$1" "$2" "$3" >/etc/ssh/sshd_config.d/99-other.conf
+    sshd -t && systemctl reload ssh.service
+}
+
 # drop_rule WORDS: delete the loaded rules whose text has these words.
 drop_rule() {
     for handle in $(nft -a list chain inet tameng input | grep -F -- "$1" | sed 's/.*# handle //'); do
@@ -191,4 +197,28 @@ unlock_dconf() {
 unlisted_restart() {
     touch /run/reboot-required
     sed -i 's/"reboot_since": .*,/"reboot_since": null,/' /var/lib/tameng/updates-waiting.json
+}
+
+# stand_in UNIT [PORT]: a unit that stands for a service (it sleeps, or listens on the port).
+stand_in() {
+    systemctl unmask -q "$1"
+    printf '[Service]\nExecStart=%s\n' "/bin/${2:+env python3 -m http.server -d /srv $2}" |
+        sed 's|^ExecStart=/bin/$|ExecStart=/bin/sleep infinity|' >"/run/systemd/system/$1"
+    systemctl daemon-reload && systemctl start "$1" || return
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        [ -z "${2-}" ] || ss -Hltn "sport = :$2" | grep -q . || sleep 0.5
+    done
+}
+
+# fake_package NAME [--unpack]: an empty package of that name, installed or only unpacked.
+fake_package() {
+    folder=$(mktemp -d) && mkdir "$folder/DEBIAN" && chmod 0755 "$folder" "$folder/DEBIAN"
+    printf 'Package: %s\nVersion: 0\nArchitecture: all\nMaintainer: nobody <n@localhost>\nDescription: x\n' "$1" \
+        >"$folder/DEBIAN/control"
+    dpkg-deb -b "$folder" "$folder.deb" >/dev/null && dpkg "${2:---install}" "$folder.deb" >/dev/null
+}
+
+# set_auditd KEY VALUE: change auditd's settings by hand.
+set_auditd() {
+    sed -i "s|^$1 = .*|$1 = $2|" /etc/audit/auditd.conf
 }
