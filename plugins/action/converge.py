@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
@@ -78,7 +78,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible ships no types
             # The kept connection proves nothing: sshd asked for its key before the change.
             self._connection.reset()
             answer = self._module({"phase": "confirm", "saved": name}, variables)
-        except AnsibleConnectionFailure as exc:
+        except AnsibleError as exc:  # no login, or one that can't become root
             return self._gone_back(name, seconds, str(exc), variables)
         if answer.get("failed"):
             return self._gone_back(name, seconds, str(answer.get("msg")), variables)
@@ -96,7 +96,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible ships no types
             try:
                 self._connection.reset()
                 answer = self._module({"phase": "status", "saved": name}, variables)
-            except AnsibleConnectionFailure as exc:
+            except AnsibleError as exc:
                 last = str(exc)
             else:
                 if not answer.get("failed") and answer["state"] != "pending":

@@ -33,8 +33,16 @@ CONFIRM = 8  # seconds; 45 in real life
 FOREIGN = "add table inet other; add chain inet other bans; add rule inet other bans counter"
 ELSEWHERE = [{"name": "ssh", "ports": [2222], "zones": ["management"]}]
 STATE = (  # all that the ways back below must bring back
-    "nft -s list table inet tameng; sshd -T; sha256sum /etc/ssh/sshd_config.d/* /etc/tameng/*"
+    "nft -s list table inet tameng; sshd -T; find /etc/ssh/sshd_config.d /etc/tameng /etc/pam.d"
+    " /etc/sudoers.d /etc/sudoers /etc/passwd /etc/shadow /etc/group /etc/login.defs -type f"
+    " -exec sha256sum {} +; stat -c %a:%G /usr/bin/sudo"
 )
+# Changes that no preflight can see through, for which no role has a variable.
+BAD = {
+    "PAM": "sed -i '1i session required pam_deny.so' /etc/pam.d/common-session",
+    "the operator's account": "usermod -e 1970-01-02 tameng",
+    "sudo's rules": "echo 'tameng ALL=(ALL) ALL' >/etc/sudoers.d/zzzz",
+}
 
 
 @dataclass
@@ -87,10 +95,10 @@ def everywhere(command: str) -> dict[str, str]:
         return dict(zip(HOSTS, pool.map(lambda host: on(host, command), HOSTS), strict=True))
 
 
-def play(*words: str, hosts: list[str] = HOSTS, **variables: Any) -> Play:
+def play(*words: str, hosts: list[str] = HOSTS, playbook: str = SITE, **variables: Any) -> Play:
     """Run the site's playbook on these hosts; the variables beat the inventory's."""
     done = subprocess.run(
-        [PLAYBOOK, SITE, "--limit", ",".join(hosts), "-e", json.dumps(variables), *words],
+        [PLAYBOOK, playbook, "--limit", ",".join(hosts), "-e", json.dumps(variables), *words],
         cwd=ROOT,
         env=ENVIRONMENT,
         stdin=subprocess.DEVNULL,
@@ -119,11 +127,10 @@ def refused(role: str, why: str, variables: dict[str, Any]) -> None:
     assert result.changed == {}, result.text
 
 
-def taken_back(host: str, role: str, **variables: Any) -> None:
-    """The role must cut the operator off, and the host must heal itself within a minute."""
+def taken_back(host: str, *words: str, playbook: str = SITE, **variables: Any) -> None:
+    """The change must cut the operator off, and the host must heal itself within a minute."""
     before, began = on(host, STATE), time.monotonic()
-    variables[f"{role}_confirm_seconds"] = CONFIRM
-    result = play("--tags", role, hosts=[host], **variables)
+    result = play(*words, hosts=[host], playbook=playbook, **variables)
     seconds = time.monotonic() - began
     told = " ".join(result.text.split())
     assert result.failed == {host}, result.text
@@ -144,7 +151,7 @@ def test_check_mode_names_what_a_run_changes() -> None:
     assert promised.failed == set(), promised.text
     done = play()
     assert done.failed == set(), done.text
-    assert {host: len(tasks) for host, tasks in done.changed.items()} == dict.fromkeys(HOSTS, 4)
+    assert set(done.changed) == set(HOSTS)
     assert promised.changed == done.changed
     again = play()
     assert (again.changed, again.failed) == ({}, set()), again.text
@@ -158,6 +165,9 @@ def test_what_would_lock_the_operator_out_is_refused() -> None:
         ("ssh_server", f"{why}: tameng is in none of", {"ssh_server_allow_groups": ["nobodys"]}),
         ("ssh_server", "must name at least one group", {"ssh_server_allow_groups": []}),
         ("ssh_server", "would be invalid, nothing was changed", {"ssh_server_ciphers": ["rot13"]}),
+        ("accounts", f"{why}: tameng is none of", {"accounts_operators": ["budi"]}),
+        ("accounts", "none of accounts_leavers", {"accounts_leavers": ["tameng"]}),
+        ("accounts", "would be invalid, nothing was changed", {"accounts_sudo_exec": ["a(b"]}),
         ("firewall", f"{why}: operator source", {"operator_sources": strangers}),
         ("firewall", f"{why}: operator source", {"firewall_zones": {"management": strangers}}),
         ("firewall", "must hold one named ssh", {"firewall_services": []}),
@@ -167,15 +177,57 @@ def test_what_would_lock_the_operator_out_is_refused() -> None:
             done.result()
 
 
+def test_an_operator_without_a_usable_key_is_refused() -> None:
+    """He came in by a key that sshd will no longer look for."""
+    settings = "/etc/ssh/sshd_config.d/00-tameng.conf"
+    move = f'sed -i "s|^AuthorizedKeysFile .*|AuthorizedKeysFile {{}}|" {settings};'
+    move += "mv /home/tameng/{} /home/tameng/{}; systemctl reload ssh"
+    everywhere(move.format(".ssh/elsewhere", ".ssh/authorized_keys", ".ssh/elsewhere"))
+    try:
+        refused("ssh_server", "tameng has no usable key", {})
+    finally:
+        everywhere(move.format(".ssh/authorized_keys", ".ssh/elsewhere", ".ssh/authorized_keys"))
+
+
 def test_what_cut_the_operator_off_is_taken_back() -> None:
-    """Two changes that no preflight can see through: an sshd that shares no key exchange with the
-    operator's client, and a firewall that opens another port than sshd's."""
+    """Changes that no preflight can see through: an sshd that shares no key exchange with the
+    operator's client, a firewall that opens another port than sshd's, PAM that opens no session,
+    an account that has expired, and a sudo that asks for a password nobody has."""
+    weak: dict[str, Any] = {"ssh_server_key_exchanges": ["diffie-hellman-group14-sha1"]}
+    shut: dict[str, Any] = {"firewall_services": ELSEWHERE}
+
+    def by_hand(host: str, what: str) -> None:
+        on(host, "rm -f /run/tameng-broken")
+        taken_back(host, playbook="tests/lab/lockout.yml", bad=BAD[what], seconds=CONFIRM)
+
+    def first() -> None:
+        taken_back("pc-1", "--tags", "ssh_server", ssh_server_confirm_seconds=CONFIRM, **weak)
+        by_hand("pc-1", "PAM")
+
+    def second() -> None:
+        taken_back("pc-2", "--tags", "firewall", firewall_confirm_seconds=CONFIRM, **shut)
+        by_hand("pc-2", "the operator's account")
+        by_hand("pc-2", "sudo's rules")
+
     with ThreadPoolExecutor() as pool:
-        weak = ["diffie-hellman-group14-sha1"]
-        one = pool.submit(taken_back, "pc-1", "ssh_server", ssh_server_key_exchanges=weak)
-        two = pool.submit(taken_back, "pc-2", "firewall", firewall_services=ELSEWHERE)
-    one.result()
-    two.result()
+        for done in [pool.submit(first), pool.submit(second)]:
+            done.result()
+
+
+def test_a_restart_goes_back_too() -> None:
+    """The host starts anew before anybody has confirmed: it comes up with its old state."""
+    started = "systemctl show -p UserspaceTimestamp --value"  # boot_id is the build machine's
+    before, since = on("pc-1", STATE), on("pc-1", started)
+    armed = "systemctl is-active --quiet tameng-way-back-firewall.timer"
+    restart = f"until {armed}; do sleep 0.1; done; sleep 2; sudo systemctl reboot"
+    watch = subprocess.Popen([*LAB, "ssh", "--name", NAME, "pc-1", restart], cwd=ROOT)
+    variables: dict[str, Any] = {"firewall_services": ELSEWHERE, "firewall_confirm_seconds": 45}
+    result = play("--tags", "firewall", hosts=["pc-1"], **variables)
+    watch.wait(timeout=60)
+    told = " ".join(result.text.split())
+    assert "the host took it back by itself and is as it was before" in told, result.text
+    assert on("pc-1", STATE) == before
+    assert on("pc-1", started) != since, "it has not restarted"
 
 
 def test_a_host_heals_without_its_controller() -> None:
@@ -234,7 +286,7 @@ def test_what_was_broken_by_hand_is_mended() -> None:
     )
     mended = play()
     assert mended.failed == set(), mended.text
-    assert {host: len(tasks) for host, tasks in mended.changed.items()} == dict.fromkeys(HOSTS, 4)
+    assert set(mended.changed) == set(HOSTS)
     effective = "sshd -T -C user=root,host=x,addr=192.0.2.1 | grep -e ^permitroot -e ^passwordauth"
     assert everywhere(effective) == dict.fromkeys(
         HOSTS, "permitrootlogin no\npasswordauthentication no\n"

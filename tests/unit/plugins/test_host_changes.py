@@ -170,6 +170,41 @@ def test_a_login_needs_its_group_and_a_usable_key(
         way_in.refuse({"groups": ["ssh-users"]}, way_in.Login("root", "10.1.1.1"))
 
 
+@pytest.mark.parametrize(
+    ("shell", "others", "ends", "complaint"),
+    [
+        ("/bin/sh", [], "", None),
+        ("/bin/sh", [], "99999", None),
+        ("/usr/sbin/nologin", [], "", "tameng has no shell"),
+        ("/bin/sh", ["toor"], "", "shares his id with toor"),
+        ("/bin/sh", [], "20000", "the account of tameng has expired"),
+    ],
+)
+def test_the_operator_s_account_must_stay_open(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shell: str,
+    others: list[str],
+    ends: str,
+    complaint: str | None,
+) -> None:
+    """What would shut him out at his next login, and who he has to be."""
+    row = type("Row", (), {"pw_uid": 1000, "pw_shell": shell})
+    rows = [type("Row", (row,), {"pw_name": name}) for name in ("tameng", *others)]
+    monkeypatch.setattr("pwd.getpwnam", lambda _name: row)
+    monkeypatch.setattr("pwd.getpwall", lambda: rows)
+    monkeypatch.setattr(way_in, "SHADOW", tmp_path / "shadow")
+    way_in.SHADOW.write_text(f"tameng:!:20000:0:99999:7::{ends}:\n")
+    login = way_in.Login("tameng", "10.1.1.1")
+    with pytest.raises(Refused, match="none of the operators budi"):
+        way_in.refuse({"users": ["budi"]}, login)
+    if complaint is None:
+        way_in.refuse({"users": ["tameng"]}, login)
+        return
+    with pytest.raises(Refused, match=complaint):
+        way_in.refuse({"users": ["tameng"]}, login)
+
+
 def test_a_command_is_run_in_the_c_locale(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages are matched and quoted; a missing program is an answer, not a crash."""
     monkeypatch.setenv("LC_ALL", "id_ID.UTF-8")
