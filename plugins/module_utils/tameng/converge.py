@@ -83,8 +83,7 @@ def converge(wanted: dict[str, Any], check: bool) -> dict[str, Any]:
         told += plan.told()
         return result | {"changed": bool(told), "changes": told}
     confirm = wanted["confirm"] or {}
-    kind = wanted["saved"].partition("-")[2]
-    history.record(f"before {kind}: changed by somebody else")
+    history.before(wanted["saved"].partition("-")[2])
     saved = Saved.take(
         wanted["saved"],
         plan.files,
@@ -104,7 +103,7 @@ def converge(wanted: dict[str, Any], check: bool) -> dict[str, Any]:
             raise Refused(f"{exc}; the old state is back") from exc
         raise
     saved.made(told)
-    history.record(f"{wanted['saved']}\n\n{chr(10).join(told)}")
+    history.made(wanted["saved"], told)
     return result | {"changed": True, "changes": told}
 
 

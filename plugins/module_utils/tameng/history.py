@@ -11,7 +11,14 @@ REPOSITORY = Path("/etc/.git")
 RECORD = 'if [ -d /etc/.git ]; then etckeeper commit "{message}" >/dev/null 2>&1 || :; fi'
 
 
-def record(message: str) -> None:
-    """Keep what differs in /etc under this message, where etckeeper is at home."""
+def before(kind: str) -> None:
+    """Keep what somebody else changed in /etc, where etckeeper is at home."""
     if REPOSITORY.is_dir() and run(["etckeeper", "unclean"]).ok:
-        run(["etckeeper", "commit", message])
+        run(["etckeeper", "commit", f"before {kind}: changed by somebody else"])
+
+
+def made(name: str, told: list[str]) -> None:
+    """Keep what we changed; it has an entry also when nothing of it lies in /etc."""
+    message = "\n".join([name, "", *told])
+    if REPOSITORY.is_dir() and not run(["etckeeper", "commit", message]).ok:
+        run(["git", "-C", "/etc", "commit", "--quiet", "--allow-empty", f"--message={message}"])
