@@ -159,15 +159,6 @@ precede_module() {
     echo "install $1 /sbin/modprobe --ignore-install $1" >/etc/modprobe.d/00-aaa.conf
 }
 
-# fake_package NAME: an empty package of this name.
-fake_package() {
-    mkdir -p "/tmp/$1/DEBIAN"
-    printf '%s\n' "Package: $1" 'Version: 1' 'Architecture: all' 'Maintainer: nobody' 'Description: empty' \
-        >"/tmp/$1/DEBIAN/control"
-    dpkg-deb -b "/tmp/$1" "/tmp/$1.deb" && dpkg -i "/tmp/$1.deb"
-    rm -r "/tmp/$1" "/tmp/$1.deb"
-}
-
 # loosen FILE KEY VALUE: a later line of the same file that says something else.
 loosen() {
     echo "$2 = $3" >>"$1"
@@ -196,7 +187,7 @@ unlock_dconf() {
 # unlisted_restart: a package asks for a restart, and the list of what waits doesn't know.
 unlisted_restart() {
     touch /run/reboot-required
-    sed -i 's/"reboot_since": .*,/"reboot_since": null,/' /var/lib/tameng/updates-waiting.json
+    sed -i 's/"reboot_since": .*/"reboot_since": null/' /var/lib/tameng/updates-waiting.json
 }
 
 # stand_in UNIT [PORT]: a unit that stands for a service (it sleeps, or listens on the port).
