@@ -467,7 +467,12 @@ def test_dot_files_are_safe(listed: Rows, ask: Ask, evidence: Evidence) -> None:
 # --- shells ---------------------------------------------------------------------------------------
 
 
-@control("accounts_root_path", sabotage="chmod 0777 /usr/local/sbin", says="/usr/local/sbin (777")
+@control(
+    "accounts_root_path",
+    sabotage="chmod 0777 /usr/local/sbin",
+    says="/usr/local/sbin (777",
+    also=("files_programs_closed", "files_sticky"),
+)
 def test_root_s_path_is_root_s(ask: Ask, evidence: Evidence) -> None:
     """Every folder in which root's log-in shell looks for commands is there and root's alone."""
     path = ask("env -i HOME=/root bash -lc 'echo \"$PATH\"'").strip()

@@ -68,7 +68,7 @@ def test_loaded_at_boot(ask: Ask, evidence: Evidence) -> None:
 
 @control(
     "firewall_only_one",
-    sabotage="rival_unit ufw.service",
+    sabotage="stand_in ufw.service",
     says="ufw",
 )
 def test_no_other_tool_sets_rules(ask: Ask, evidence: Evidence) -> None:

@@ -40,7 +40,12 @@ def last_check(host: Any) -> dict[str, Any]:
         broken(f"the last result can't be read: {exc}")
 
 
-@control("integrity_sealed", sabotage="chmod 0666 /var/lib/aide/aide.db", says="-rw-rw-rw-")
+@control(
+    "integrity_sealed",
+    sabotage="chmod 0666 /var/lib/aide/aide.db",
+    says="-rw-rw-rw-",
+    also=("files_world_writable",),
+)
 def test_files_are_sealed(host: Any, evidence: Evidence) -> None:
     """The seals are there, and nobody but root can read or write them; their digest goes into our
     signed evidence, off the machine."""

@@ -150,7 +150,7 @@ def test_nothing_is_forwarded_to_syslog(journald: dict[str, str], evidence: Evid
     assert forward == "no", f"ForwardToSyslog is {forward}"
 
 
-@control("logging_single_daemon", sabotage="rival_clock rsyslog.service", says="rsyslog runs")
+@control("logging_single_daemon", sabotage="stand_in rsyslog.service", says="rsyslog runs")
 def test_one_logger_only(ask: Ask, evidence: Evidence) -> None:
     """No other logger runs."""
     states = ask(f"systemctl is-active {' '.join(RIVALS)}", exits=(0, 3, 4)).split()
@@ -163,6 +163,7 @@ def test_one_logger_only(ask: Ask, evidence: Evidence) -> None:
     "logging_files_private",
     sabotage="touch /var/log/cases.log && chmod 0666 /var/log/cases.log",
     says="/var/log/cases.log",
+    also=("files_world_writable",),
 )
 def test_log_files_are_private(ask: Ask, evidence: Evidence) -> None:
     """No file below /var/log is open to others or written by a group, and none of the journal's is

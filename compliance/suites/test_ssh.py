@@ -316,6 +316,7 @@ def test_settings_are_root_s(ask: Ask, evidence: Evidence) -> None:
     "ssh_public_keys_unwritable",
     sabotage="chmod 0666 /etc/ssh/ssh_host_ed25519_key.pub",
     says="ssh_host_ed25519_key.pub (666",
+    also=("files_settings_closed", "files_world_writable"),
 )
 def test_public_host_keys_are_root_s(ask: Ask, evidence: Evidence) -> None:
     """What is handed to others as our key must be our key."""

@@ -73,7 +73,7 @@ def test_sources_are_declared(host: Any, public: Callable[[str], Any], evidence:
 
 @control(
     "time_single_daemon",
-    sabotage="rival_unit openntpd.service",
+    sabotage="stand_in openntpd.service",
     says="openntpd.service",
     also=(
         "time_daemon_running",
@@ -108,6 +108,7 @@ def test_zone(ask: Ask, public: Callable[[str], Any], evidence: Evidence) -> Non
     "time_served_as_declared",
     sabotage="add_chrony 'port 123' 'allow 198.51.100.0/24'",
     says="NTP port is open",
+    also=("services_sockets_declared",),
 )
 def test_time_is_served_as_declared(
     ask: Ask, host: Any, public: Callable[[str], Any], evidence: Evidence

@@ -271,6 +271,7 @@ def test_no_source_is_exempt(ask: Ask, evidence: Evidence) -> None:
     "updates_sources_protected",
     sabotage="chmod 0777 /etc/apt/sources.list.d",
     says="/etc/apt/sources.list.d",
+    also=("files_settings_closed", "files_sticky"),
 )
 def test_sources_are_protected(ask: Ask, evidence: Evidence) -> None:
     """Nobody but root writes sources, keys and logins of archives, nor reads those logins."""

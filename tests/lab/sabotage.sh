@@ -49,13 +49,6 @@ set_chrony_source() {
     add_chrony "server $1 iburst"
 }
 
-# rival_unit UNIT: a unit that stands for a second daemon of its kind (it only sleeps).
-rival_unit() {
-    systemctl unmask -q "$1"
-    printf '[Service]\nExecStart=/bin/sleep infinity\n' >"/run/systemd/system/$1"
-    systemctl daemon-reload && systemctl start "$1"
-}
-
 # set_apt LINE: somebody else's apt option, read after ours.
 set_apt() {
     echo "$1" >/etc/apt/apt.conf.d/zzz-sabotage
