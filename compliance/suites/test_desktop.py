@@ -1,0 +1,241 @@
+"""Desks, judged by what a user's own programs are told: gsettings, as nobody in particular.
+
+The lab has no GNOME, GDM or browser: dconf and the schemas are real, what reads them is not there.
+What a browser makes of its policy is judged by the files that it reads.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from compliance.suite import Ask, Evidence, broken, control, not_applicable
+
+LOCK = {
+    "org.gnome.desktop.session idle-delay",
+    "org.gnome.desktop.screensaver lock-enabled",
+    "org.gnome.desktop.screensaver lock-delay",
+}
+MEDIA = {
+    "org.gnome.desktop.media-handling automount",
+    "org.gnome.desktop.media-handling automount-open",
+    "org.gnome.desktop.media-handling autorun-never",
+}
+AS_NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups env -i HOME=/nonexistent"
+GREETER = ["banner-message-enable", "banner-message-text", "disable-user-list"]
+# Groups from which root can be had.
+AS_GOOD_AS_ROOT = "sudo adm disk shadow lxd docker libvirt incus-admin"
+
+
+@pytest.fixture
+def settings(ask: Ask) -> dict[str, tuple[str, bool]]:
+    """{key: (value, whether the user may change it)} as a user's program gets it."""
+    script = "; ".join(
+        f'echo "{key}|$(gsettings get {key} 2>/dev/null)|$(gsettings writable {key} 2>/dev/null)"'
+        for key in sorted(LOCK | MEDIA)
+    )
+    lines = ask(f"{AS_NOBODY} PATH=/usr/bin:/bin sh -c '{script}'").splitlines()
+    found = {
+        key: (value, writable == "true") for key, value, writable in (ln.split("|") for ln in lines)
+    }
+    if missing := [key for key, (value, _) in found.items() if not value]:
+        broken(f"gsettings knows no {', '.join(missing)}")
+    return found
+
+
+@pytest.fixture
+def greeter(ask: Ask) -> dict[str, str]:
+    """What GDM's log-in screen is told."""
+    script = "; ".join(
+        f'echo "{key}|$(dconf read /org/gnome/login-screen/{key} 2>/dev/null)"' for key in GREETER
+    )
+    lines = ask(f"{AS_NOBODY} PATH=/usr/bin:/bin DCONF_PROFILE=gdm sh -c '{script}'").splitlines()
+    return dict(line.split("|", 1) for line in lines)
+
+
+Settings = dict[str, tuple[str, bool]]
+
+
+@control(
+    "desktop_screen_locks",
+    sabotage="set_dconf local org/gnome/desktop/session idle-delay 'uint32 0'",
+    says="locks after 0 s",
+)
+def test_screen_locks(settings: Settings, evidence: Evidence) -> None:
+    """After at most a quarter of an hour, at once, with the password (CIS)."""
+    values = {key: settings[key][0] for key in LOCK}
+    evidence.measured("settings", values)
+    idle = int(values["org.gnome.desktop.session idle-delay"].split()[-1])
+    delay = int(values["org.gnome.desktop.screensaver lock-delay"].split()[-1])
+    assert 0 < idle <= 900, f"the screen locks after {idle} s (0 is never)"
+    assert delay <= 5, f"the lock comes {delay} s after the dark screen"
+    assert values["org.gnome.desktop.screensaver lock-enabled"] == "true", "the lock is off"
+
+
+@control("desktop_lock_fixed", sabotage="unlock_dconf idle-delay", says="session idle-delay")
+def test_lock_is_fixed(settings: Settings, evidence: Evidence) -> None:
+    """No user can change one of its settings."""
+    free = sorted(key for key in LOCK if settings[key][1])
+    evidence.measured("writable", free)
+    assert not free, f"the user may change {', '.join(free)}"
+
+
+@control(
+    "desktop_no_automount",
+    sabotage="set_dconf local org/gnome/desktop/media-handling automount true",
+    says="automount is true",
+)
+def test_media_stay_closed(settings: Settings, evidence: Evidence) -> None:
+    """Nothing is mounted, opened or started because it was plugged in."""
+    values = {key.split()[1]: settings[key][0] for key in sorted(MEDIA)}
+    evidence.measured("settings", values)
+    wanted = {"automount": "false", "automount-open": "false", "autorun-never": "true"}
+    wrong = [f"{key} is {values[key]}" for key, value in wanted.items() if values[key] != value]
+    assert not wrong, ", ".join(wrong)
+
+
+@control("desktop_automount_fixed", sabotage="unlock_dconf autorun-never", says="autorun-never")
+def test_media_settings_are_fixed(settings: Settings, evidence: Evidence) -> None:
+    """No user can change one of these settings."""
+    free = sorted(key for key in MEDIA if settings[key][1])
+    evidence.measured("writable", free)
+    assert not free, f"the user may change {', '.join(free)}"
+
+
+@control(
+    "desktop_greeter_warns",
+    sabotage="set_dconf gdm org/gnome/login-screen banner-message-enable false",
+    says="no warning",
+)
+def test_greeter_warns(greeter: dict[str, str], evidence: Evidence) -> None:
+    """The log-in screen shows a text, and it is not empty."""
+    evidence.measured("greeter", greeter)
+    shown = greeter["banner-message-enable"] == "true"
+    assert shown, "the log-in screen shows no warning"
+    assert len(greeter["banner-message-text"]) > 10, "the warning has no text"
+
+
+@control(
+    "desktop_greeter_hides_users",
+    sabotage="set_dconf gdm org/gnome/login-screen disable-user-list false",
+    says="lists its users",
+)
+def test_greeter_hides_users(greeter: dict[str, str], evidence: Evidence) -> None:
+    """The log-in screen asks for a name, and offers none."""
+    evidence.measured("disable-user-list", greeter["disable-user-list"])
+    assert greeter["disable-user-list"] == "true", "the log-in screen lists its users"
+
+
+@control(
+    "desktop_no_remote_greeter",
+    sabotage="mkdir -p /etc/gdm3; printf '[xdmcp]\\nEnable=true\\n' >/etc/gdm3/daemon.conf",
+    says="XDMCP",
+)
+def test_greeter_is_local(ask: Ask, host: Any, evidence: Evidence) -> None:
+    """Nobody serves XDMCP, and GDM wouldn't at its next start."""
+    sockets = ask("ss -Hlun 'sport = :177'").splitlines()
+    said = host.run(
+        "sed -n '/^\\[xdmcp\\]/,/^\\[/p' /etc/gdm3/daemon.conf /etc/gdm3/custom.conf 2>/dev/null"
+    ).stdout
+    on = re.search(r"^Enable\s*=\s*true", said, re.MULTILINE | re.IGNORECASE)
+    evidence.measured("sockets", len(sockets))
+    assert not sockets, "somebody serves log-in screens by XDMCP"
+    assert not on, "GDM is set to serve XDMCP"
+
+
+@control("desktop_administrators_declared", sabotage="gpasswd -a games sudo", says="games (sudo)")
+def test_administrators_are_declared(
+    ask: Ask, host: Any, public: Callable[[str], Any], evidence: Evidence
+) -> None:
+    """Nobody else is in a group as good as root, or may do everything by sudo."""
+    declared = set(public("desktop_administrators"))
+    groups = host.run(f"getent group {AS_GOOD_AS_ROOT}").stdout.splitlines()
+    found = {
+        member: f"{member} ({line.split(':')[0]})"
+        for line in groups
+        for member in line.split(":")[3].split(",")
+        if member
+    }
+    people = ask("getent passwd | awk -F: '$3 >= 1000 && $3 < 60000 { print $1 }'").split()
+    for name in set(people) - declared:
+        said = host.run("sudo -n -l -U %s", name).stdout
+        if re.search(r"\(\s*(ALL|root)\b.*\)\s.*\bALL$", said, re.MULTILINE):
+            found[name] = f"{name} (sudo rules)"
+    evidence.measured("administrators", sorted(found))
+    strange = sorted(how for name, how in found.items() if name not in declared)
+    assert not strange, f"not in the inventory: {', '.join(strange)}"
+
+
+@control(
+    "desktop_firefox_managed",
+    sabotage='sed -i \'s/"blocked"/"allowed"/\' /etc/firefox/policies/policies.json',
+    says="any extension",
+)
+def test_firefox_is_managed(host: Any, evidence: Evidence) -> None:
+    """Extensions only as declared, no stored passwords, no resolver past the court's filter."""
+    policy = _policy(host, "/etc/firefox/policies/policies.json").get("policies", {})
+    evidence.measured("policies", sorted(policy))
+    mode = policy.get("ExtensionSettings", {}).get("*", {}).get("installation_mode")
+    assert policy, "Firefox has no policy"
+    assert mode == "blocked", "Firefox takes any extension"
+    assert policy.get("PasswordManagerEnabled") is False, "Firefox stores passwords"
+    dns = policy.get("DNSOverHTTPS", {})
+    assert dns == {"Enabled": False, "Locked": True}, "Firefox may ask resolvers elsewhere"
+
+
+@control(
+    "desktop_chromium_managed",
+    sabotage="echo '{\"PasswordManagerEnabled\": true}' >/etc/chromium/policies/managed/zz.json",
+    says="PasswordManagerEnabled",
+)
+def test_chromium_is_managed(ask: Ask, host: Any, evidence: Evidence) -> None:
+    """The same of Chromium, which reads every file of a folder: none may say otherwise."""
+    wanted = {
+        "ExtensionInstallBlocklist": ["*"],
+        "PasswordManagerEnabled": False,
+        "DnsOverHttpsMode": "off",
+        "SyncDisabled": True,
+    }
+    files = ask("find /etc/chromium/policies/managed -name '*.json'", exits=(0, 1)).split()
+    policies = {path: _policy(host, path) for path in files}
+    evidence.measured("files", sorted(policies))
+    for key, value in wanted.items():
+        said = {path: policy[key] for path, policy in policies.items() if key in policy}
+        assert said, f"Chromium has no {key}"
+        other = [path for path, one in said.items() if one != value]
+        assert not other, f"{key} is otherwise in {', '.join(other)}"
+
+
+@control(
+    "desktop_usb_guarded",
+    sabotage="usbguard set-parameter ImplicitPolicyTarget allow",
+    says="allow",
+)
+def test_usb_is_guarded(ask: Ask, host: Any, evidence: Evidence) -> None:
+    """The daemon runs, has a recorded policy, and blocks what the policy doesn't know."""
+    if host.run("test -d /sys/bus/usb/devices").rc:
+        not_applicable("the machine has no USB bus")
+    state = ask("systemctl is-active usbguard.service", exits=(0, 3)).strip()
+    assert state == "active", f"USBGuard is {state}"
+    rules = ask("usbguard list-rules").splitlines()
+    target = ask("usbguard get-parameter ImplicitPolicyTarget").strip()
+    inserted = ask("usbguard get-parameter InsertedDevicePolicy").strip()
+    recorded = host.run("test -s /etc/usbguard/rules.conf").rc == 0
+    evidence.measured("rules", len(rules))
+    assert target in ("block", "reject"), f"what is not known is told: {target}"
+    assert inserted == "apply-policy", f"what is plugged in is told: {inserted}"
+    assert recorded, "no policy was recorded"
+
+
+def _policy(host: Any, path: str) -> dict[str, Any]:
+    """One policy file; empty when it is not there."""
+    done = host.run("cat %s", path)
+    try:
+        found: dict[str, Any] = json.loads(done.stdout) if done.rc == 0 else {}
+    except ValueError as exc:
+        broken(f"{path} can't be read: {exc}")
+    return found
