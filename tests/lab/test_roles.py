@@ -137,7 +137,8 @@ def taken_back(host: str, *words: str, playbook: str = SITE, **variables: Any) -
     assert "the host took it back by itself and is as it was before" in told, result.text
     assert seconds < 60, f"reachable after {seconds:.0f} s"
     assert on(host, STATE) == before
-    assert on(host, "systemctl list-units --all --no-legend tameng-way-back*") == ""
+    left = on(host, "sleep 1; systemctl list-units --all --no-legend tameng-way-back*")
+    assert left == "", left
 
 
 def test_check_mode_names_what_a_run_changes() -> None:

@@ -28,7 +28,10 @@ SAVED=$PWD; export SAVED
 {lines}
 date --utc +%FT%TZ >restored
 {record}
+# An elapsed timer counts as started: the next change could not arm it.
+systemctl --quiet stop {timer} 2>/dev/null
 rm -f {units}
+systemctl daemon-reload
 logger -t tameng "{kind}: back to what was here before {when}"
 """
 START = "multi-user.target"
@@ -96,6 +99,7 @@ class Saved:
                 folder=shlex.quote(str(saved.folder)),
                 lines="\n".join(lines),
                 record=history.RECORD.format(message=f"{name}: taken back"),
+                timer=shlex.quote(f"{saved.unit}.timer"),
                 units=shlex.join(map(str, saved.units)),
             )
         )
@@ -117,7 +121,8 @@ class Saved:
         timer.write_text(f"[Timer]\nOnActiveSec={seconds}s\nAccuracySec=100ms\n")
         wanted.symlink_to(service)
         must(["systemctl", "daemon-reload"])
-        must(["systemctl", "--quiet", "start", timer.name])
+        # Not "start": an elapsed timer that somebody left counts as started, and would never fire.
+        must(["systemctl", "--quiet", "restart", timer.name])
 
     def disarm(self) -> None:
         """Keep the change. Refuses when the host has already gone back."""
