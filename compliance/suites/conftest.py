@@ -98,12 +98,13 @@ def mounts(ask: Ask) -> dict[str, list[str]]:
 
 
 # One walk over every local disk, once where it is mounted in several places. Looking up an owner is
-# slow, and what is root's needs none.
+# slow, and what is root's needs none. A service with a user of the moment (DynamicUser) keeps its
+# files under …/private, and the user has no name while it is stopped.
 WALK = r"""find $(findmnt -rnuo MAJ:MIN,TARGET -t ext2,ext3,ext4,xfs,btrfs,f2fs,zfs,overlay |
 awk '$2 !~ "^/run/" && !seen[$1]++ { print $2 }') -xdev ! -type l \( \
 -type f -perm -0002 -printf 'open %p\n' , \
 -type d -perm -0002 ! \( -perm -1000 -uid 0 \) -printf 'loose %p\n' , \
-! \( -uid 0 -gid 0 \) \( -nouser -o -nogroup \) -printf 'lost %p\n' , \
+! \( -uid 0 -gid 0 \) ! -path '/var/*/private/*' \( -nouser -o -nogroup \) -printf 'lost %p\n' , \
 -type f -perm /6000 -printf 'privileged %p\n' , \
 \( ! -uid 0 -o -perm /022 \) -path '/usr/*' -printf 'program %p\n' , \
 -perm /022 -path '/etc/*' -printf 'setting %p\n' \)"""
