@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from compliance.suite import Ask, Evidence, broken, control, not_applicable
+from compliance.suite import Ask, Evidence, broken, control
 
 LOCK = {
     "org.gnome.desktop.session idle-delay",
@@ -208,27 +208,6 @@ def test_chromium_is_managed(ask: Ask, host: Any, evidence: Evidence) -> None:
         assert said, f"Chromium has no {key}"
         other = [path for path, one in said.items() if one != value]
         assert not other, f"{key} is otherwise in {', '.join(other)}"
-
-
-@control(
-    "desktop_usb_guarded",
-    sabotage="usbguard set-parameter ImplicitPolicyTarget allow",
-    says="allow",
-)
-def test_usb_is_guarded(ask: Ask, host: Any, evidence: Evidence) -> None:
-    """The daemon runs, has a recorded policy, and blocks what the policy doesn't know."""
-    if host.run("test -d /sys/bus/usb/devices").rc:
-        not_applicable("the machine has no USB bus")
-    state = ask("systemctl is-active usbguard.service", exits=(0, 3)).strip()
-    assert state == "active", f"USBGuard is {state}"
-    rules = ask("usbguard list-rules").splitlines()
-    target = ask("usbguard get-parameter ImplicitPolicyTarget").strip()
-    inserted = ask("usbguard get-parameter InsertedDevicePolicy").strip()
-    recorded = host.run("test -s /etc/usbguard/rules.conf").rc == 0
-    evidence.measured("rules", len(rules))
-    assert target in ("block", "reject"), f"what is not known is told: {target}"
-    assert inserted == "apply-policy", f"what is plugged in is told: {inserted}"
-    assert recorded, "no policy was recorded"
 
 
 def _policy(host: Any, path: str) -> dict[str, Any]:
