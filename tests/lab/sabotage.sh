@@ -206,8 +206,3 @@ fake_package() {
 set_auditd() {
     sed -i "s|^$1 = .*|$1 = $2|" /etc/audit/auditd.conf
 }
-
-# edit_menu SED: GRUB's menu changed by hand.
-edit_menu() {
-    sed -i "$1" /boot/grub/grub.cfg
-}
