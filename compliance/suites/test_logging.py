@@ -24,8 +24,8 @@ USAGE = "ec387f577b844b8fa948f33cad9a75e6"  # journald's own word on its bounds,
 STATE = "/var/lib/private/systemd/journal-upload/state"
 FOLDER = "/etc/tameng/log"
 PORT = 19532
-# Written by a group or open to others; but for what login programs share, and what apt opens anew each
-# time: which packages came when is no secret, dpkg tells everybody.
+# Written by a group or open to others; but for what login programs share, and what apt opens anew
+# each time: which packages came when is no secret, dpkg tells everybody.
 WIDE = (
     "find /var/log -xdev -type f -perm /0037 ! -path '/var/log/journal/*'"
     " ! -path '/var/log/apt/*' ! -name 'wtmp*' ! -name 'btmp*' ! -name 'lastlog*'"
