@@ -19,7 +19,7 @@ def confined(ask: Ask) -> dict[str, Any]:
     """What the kernel says: {profiles: {name: mode}, processes: {program: [{pid, status}]}}."""
     text = ask("aa-status --json", exits=(0, 1, 2))  # off; on, without a profile
     try:
-        found: dict[str, Any] = json.loads(text) if text.strip() else {}
+        found: dict[str, Any] = json.loads(text) if text.startswith("{") else {}
     except ValueError as exc:
         broken(f"aa-status can't be read: {exc}")
     return {"profiles": found.get("profiles", {}), "processes": found.get("processes", {})}
@@ -39,7 +39,7 @@ def test_apparmor_is_on(confined: dict[str, Any], host: Any, ask: Ask, evidence:
 
 @control(
     "apparmor_enforcing",
-    sabotage="aa-complain /etc/apparmor.d/usr.sbin.chronyd",
+    sabotage="apparmor_parser --complain --replace /etc/apparmor.d/usr.sbin.chronyd",
     says="/usr/sbin/chronyd (complain)",
 )
 def test_profiles_enforce(
