@@ -39,7 +39,7 @@ def test_apparmor_is_on(confined: dict[str, Any], host: Any, ask: Ask, evidence:
 
 @control(
     "apparmor_enforcing",
-    sabotage="apparmor_parser --complain --replace /etc/apparmor.d/usr.sbin.chronyd",
+    sabotage="only_complain /etc/apparmor.d/usr.sbin.chronyd",
     says="/usr/sbin/chronyd (complain)",
 )
 def test_profiles_enforce(

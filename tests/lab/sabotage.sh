@@ -206,3 +206,8 @@ fake_package() {
 set_auditd() {
     sed -i "s|^$1 = .*|$1 = $2|" /etc/audit/auditd.conf
 }
+
+# only_complain PROFILE: the kernel lets the program do what its AppArmor profile forbids, and notes it.
+only_complain() {
+    apparmor_parser --complain --replace "$1"
+}

@@ -145,7 +145,8 @@ def test_lines_that_beat_our_sshd_settings_are_found(tmp_path: Path) -> None:
 
 
 def test_waiting_updates_are_read_from_apts_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """New packages are no updates; where an update comes from says whether it is security."""
+    """New packages are no updates; where an update comes from says whether it is security, and a
+    security fix has waited since it was first seen."""
     waiting = script("updates/templates/usr/local/lib/tameng/updates_waiting")
     said = (
         "Inst openssl [3.0.15-1] (3.0.17-1 Debian:12.11/stable, Debian-Security:12/stable-security"
@@ -156,9 +157,11 @@ def test_waiting_updates_are_read_from_apts_words(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(
         waiting, "run", lambda program, *_: "tzdata\n" if program == "apt-mark" else said
     )
-    assert waiting.waiting() == [
+    monkeypatch.setattr(waiting, "moment", lambda _: "now")
+    before = [{"name": "openssl", "security": True, "since": "three days ago"}]
+    assert waiting.waiting(before) == [
         {"name": "openssl", "current": "3.0.15-1", "candidate": "3.0.17-1",
-         "security": True, "held": False},
+         "security": True, "held": False, "since": "three days ago"},
         {"name": "tzdata", "current": "2024a", "candidate": "2025b",
-         "security": False, "held": True},
+         "security": False, "held": True, "since": "now"},
     ]  # fmt: skip
