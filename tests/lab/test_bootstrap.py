@@ -112,9 +112,9 @@ def clone(to: Path) -> None:
     for name in listed.rstrip("\0").split("\0"):
         if (ROOT / name).exists():  # not deleted since HEAD
             (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, to / name)
+            shutil.copy2(ROOT / name, to / name, follow_symlinks=False)
     for path in (to, *to.rglob("*")):
-        os.chown(path, 1000, 1000)
+        os.chown(path, 1000, 1000, follow_symlinks=False)
 
 
 def furnish(name: str, tree: str, folder: Path) -> Bare:
