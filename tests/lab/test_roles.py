@@ -35,7 +35,7 @@ ELSEWHERE = [{"name": "ssh", "ports": [2222], "zones": ["management"]}]
 STATE = (  # all that the ways back below must bring back
     "nft -s list table inet tameng; sshd -T; find /etc/ssh/sshd_config.d /etc/tameng /etc/pam.d"
     " /etc/sudoers.d /etc/sudoers /etc/passwd /etc/shadow /etc/group /etc/login.defs -type f"
-    " -exec sha256sum {} +; stat -c %a:%G /usr/bin/sudo"
+    " -exec sha256sum {} + | sort; stat -c %a:%G /usr/bin/sudo"
 )
 # Changes that no preflight can see through, for which no role has a variable.
 BAD = {
@@ -153,7 +153,10 @@ def test_check_mode_names_what_a_run_changes() -> None:
     done = play()
     assert done.failed == set(), done.text
     assert set(done.changed) == set(HOSTS)
-    assert promised.changed == done.changed
+    for host in HOSTS:
+        surprises = promised.changed[host] ^ done.changed[host]
+        # The operator's machine signs what the host asks for, once the host has asked.
+        assert all("certificate" in task for task in surprises), f"{host}: {surprises}"
     again = play()
     assert (again.changed, again.failed) == ({}, set()), again.text
 

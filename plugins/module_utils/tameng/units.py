@@ -117,7 +117,8 @@ def _steps(unit: Unit, now: dict[str, str], touched: tuple[Path, ...]) -> list[S
     steps = []
     if masked:
         steps.append(Step(["unmask", name], f"{name}: unmasked", ["mask", name]))
-    active = now["ActiveState"] in ("active", "reloading")
+    # One that waits to start again by itself (its server is away) needs no second start.
+    active = now["ActiveState"] in ("active", "reloading", "activating")
     if unit.enabled and now["UnitFileState"] != "enabled":
         if active:
             # systemd 257 forgets that a unit runs when enabling brings an alias of it back.
