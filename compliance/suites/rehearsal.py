@@ -138,6 +138,8 @@ def stage() -> None:
     for folder in ("/run/faillock", "/run/systemd/journal", "/run/dbus", "/tmp"):  # noqa: S108
         pathlib.Path(folder).mkdir(exist_ok=True)
         run("mount", "-t", "tmpfs", "tmpfs", folder)
+    # Without the journal syslog(3) speaks to the console, and waits for ever if nobody reads it.
+    run("mount", "--bind", "/dev/null", "/dev/console")
 
 
 def later(user: str, seconds: int) -> None:

@@ -104,7 +104,10 @@ def closed(ask: Ask, evidence: Evidence, allowed: dict[str, tuple[int, str]]) ->
 
 
 @control(
-    "files_account_lists", sabotage="chmod 0664 /etc/group-", says="/etc/group- is 664 root:root"
+    "files_account_lists",
+    sabotage="chmod 0664 /etc/group-",
+    says="/etc/group- is 664 root:root",
+    also=("files_settings_closed",),
 )
 def test_lists_of_accounts(ask: Ask, evidence: Evidence) -> None:
     """Everybody reads them, root alone writes them; their backups alike."""
@@ -164,7 +167,7 @@ def test_nothing_is_world_writable(found: Found, evidence: Evidence) -> None:
 @control(
     "files_sticky",
     sabotage="mkdir -p /var/lib/shared && chmod 0777 /var/lib/shared",
-    says="anybody may replace others' files: /var/lib/shared",
+    says="/var/lib/shared",
 )
 def test_shared_folders_are_sticky(found: Found, evidence: Evidence) -> None:
     """Folders that all may write are root's and sticky."""

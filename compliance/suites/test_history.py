@@ -12,7 +12,12 @@ LATEST = (
 )
 
 
-@control("history_kept", sabotage="rm -rf /etc/.git/HEAD", says="/etc has no readable history")
+@control(
+    "history_kept",
+    sabotage="rm -rf /etc/.git/HEAD",
+    says="/etc has no readable history",
+    also=("history_of_applies",),
+)
 def test_history_is_there(host: Any, ask: Ask, evidence: Evidence) -> None:
     """A commit can be read, and only by root: it holds password hashes and private keys."""
     commit = host.run("git -C /etc log -1 --format=%H,%cI")

@@ -88,7 +88,12 @@ def test_files_were_checked(last_check: dict[str, Any], evidence: Evidence) -> N
     assert age < dt.timedelta(hours=26), f"was checked on {checked[:10]} last"
 
 
-@control("integrity_covers_system", sabotage="aide_first '!/usr/sbin'", says="/usr/sbin/sshd")
+@control(
+    "integrity_covers_system",
+    sabotage="aide_first '!/usr/sbin'",
+    says="/usr/sbin/sshd",
+    also=("integrity_covers_audit_tools",),
+)
 def test_system_is_covered(ask: Ask, evidence: Evidence) -> None:
     """AIDE itself says of one file of each kind that it seals content, owner and mode."""
     rules = _rules(ask, SYSTEM)
