@@ -147,7 +147,11 @@ def test_greeter_is_local(ask: Ask, host: Any, evidence: Evidence) -> None:
     assert not on, "GDM is set to serve XDMCP"
 
 
-@control("desktop_administrators_declared", sabotage="gpasswd -a games sudo", says="not in the inventory: games")
+@control(
+    "desktop_administrators_declared",
+    sabotage="gpasswd -a games sudo",
+    says="not in the inventory: games",
+)
 def test_administrators_are_declared(
     ask: Ask, host: Any, public: Callable[[str], Any], evidence: Evidence
 ) -> None:
