@@ -194,10 +194,11 @@ stand_in() {
     done
 }
 
-# fake_package NAME [--unpack]: an empty package of that name, installed or only unpacked.
+# fake_package NAME [--unpack]: an empty package of that name, installed or only unpacked; newer than any
+# archive's, or it would be an update that waits.
 fake_package() {
     folder=$(mktemp -d) && mkdir "$folder/DEBIAN" && chmod 0755 "$folder" "$folder/DEBIAN"
-    printf 'Package: %s\nVersion: 99999\nArchitecture: all\nMaintainer: nobody <n@localhost>\nDescription: x\n' "$1" \
+    printf 'Package: %s\nVersion: 99:1\nArchitecture: all\nMaintainer: nobody <n@localhost>\nDescription: x\n' "$1" \
         >"$folder/DEBIAN/control"
     dpkg-deb -b "$folder" "$folder.deb" >/dev/null && dpkg "${2:---install}" "$folder.deb" >/dev/null
 }

@@ -199,3 +199,16 @@ def test_down_recovers_from_a_killed_up_and_a_killed_down(lab: Snapshot) -> None
     killed_at("log in to every host", "up", "--name", NAME, "--subnet", SUBNET, "--limit", "pc-1")
     killed_at("End the hosts …", "down", "--name", NAME)
     killed_at("Take down", "down", "--name", NAME)
+
+
+def test_up_takes_over_what_another_checkout_forgot(lab: Snapshot) -> None:
+    """A lab whose key is in another checkout is that one's while a host runs, and nobody's after."""
+    assert up(NAME, SUBNET).returncode == 0
+    for key in (ROOT / "var" / NAME / "keys").iterdir():
+        key.unlink()
+    refused = up(NAME, SUBNET)
+    assert refused.returncode == 2
+    assert f"lab {NAME} runs for another checkout" in refused.stderr
+    subprocess.run([ROOT / "lab/roles/machines/files/machines", "kill", NAME], check=True)
+    assert up(NAME, SUBNET).returncode == 0
+    assert on(NAME, "pc-1", "true").returncode == 0
