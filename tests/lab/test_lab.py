@@ -202,7 +202,7 @@ def test_down_recovers_from_a_killed_up_and_a_killed_down(lab: Snapshot) -> None
 
 
 def test_up_takes_over_what_another_checkout_forgot(lab: Snapshot) -> None:
-    """A lab whose key is in another checkout is that one's while a host runs, and nobody's after."""
+    """A lab whose key another checkout holds is that one's while a host runs, nobody's after."""
     assert up(NAME, SUBNET).returncode == 0
     for key in (ROOT / "var" / NAME / "keys").iterdir():
         key.unlink()
