@@ -59,7 +59,7 @@ def test_every_flipped_byte_is_named(court: Path) -> None:
     assert len(files) == 3 * 5 + 1
     for file in files:
         whole = file.read_bytes()
-        for place in {0, len(whole) - 1, *dice.sample(range(len(whole)), 6)}:
+        for place in {0, len(whole) - 1, *dice.sample(range(len(whole)), 4)}:
             changed = bytearray(whole)
             changed[place] ^= dice.choice([1, 2, 4, 32, 128])
             file.write_bytes(changed)
