@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import json
 import pathlib
+import re
 import struct
 import subprocess
 import time
@@ -140,6 +141,16 @@ def stage() -> None:
         run("mount", "-t", "tmpfs", "tmpfs", folder)
     # Without the journal syslog(3) speaks to the console, and waits for ever if nobody reads it.
     run("mount", "--bind", "/dev/null", "/dev/console")
+    # Times are no question here: nobody waits after a wrong password.
+    reword(r"^FAIL_DELAY.*", "FAIL_DELAY 0", pathlib.Path("/etc/login.defs"))
+    services = pathlib.Path("/etc/pam.d").iterdir()
+    reword(r"pam_(unix|faillock)\.so.*", r"\g<0> nodelay", *services)
+
+
+def reword(pattern: str, new: str, *copies: pathlib.Path) -> None:
+    for copy in copies:
+        if copy.is_file():
+            copy.write_text(re.sub(pattern, new, copy.read_text(), flags=re.MULTILINE))
 
 
 def later(user: str, seconds: int) -> None:
@@ -181,6 +192,8 @@ def main() -> None:
     told["good accepted"] = sets(PERSON, GOOD)
     told["good accepted of root"] = sets("root", GOOD)
     told["hash"] = secret_of(PERSON)[1][:3]
+    # How it hashes is known now: from here on by something quick.
+    reword(r"\b(yescrypt|gost_yescrypt)\b", "sha512", *pathlib.Path("/etc/pam.d").iterdir())
     told["changed"] = sets(PERSON, BETTER)
     told["reused"] = sets(PERSON, GOOD) or sets(PERSON, BETTER)
     for user in (PERSON, "root"):
