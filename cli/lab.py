@@ -104,6 +104,8 @@ def change(args: argparse.Namespace) -> int:
         check_room()
     if args.lab_verb in ("reset", "snapshot") and not plan(args.name):
         raise CannotBegin(f"lab {args.name} is not up; ./tameng lab up raises it")
+    if args.lab_verb in ("reset", "snapshot"):  # a host that was never raised is not waited for
+        limit = limit or [host for host in plan(args.name) if (STATE / args.name / host).is_dir()]
     print(f"lab {args.name} ({args.subnet}): {args.lab_verb}", flush=True)
     log = ROOT / "var" / args.name / "lab.log"
     with locked(args.name) as lock:
