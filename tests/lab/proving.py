@@ -63,7 +63,10 @@ def prove(estate: Inventory, controls: Collection[str]) -> dict[str, Outcome]:
                 host=host,
                 not_broken=failed.get(control, ""),
                 red=red[control, host],
-                beside=tuple(sorted(_red(red, host) - known - _red(before, host))),
+                beside=tuple(
+                    f"{c}: {red[c, host].message}"
+                    for c in sorted(_red(red, host) - known - _red(before, host))
+                ),
                 not_healed=trouble,
                 green=green[control, host],
             )
