@@ -24,9 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 NAME, SUBNET = "tmback", "10.221"
 TAMENG = [sys.executable, "-m", "cli"]
 ENVIRONMENT = {**os.environ, "TAMENG_LAB": NAME, "TAMENG_LAB_SUBNET": SUBNET}
-PACKAGES = yaml.safe_load((ROOT / "lab/roles/trees/defaults/main.yml").read_text())[
-    "trees_prefetch"
-]
+TREE = yaml.safe_load((ROOT / "lab/roles/trees/defaults/main.yml").read_text())
+PACKAGES = [name for name in TREE["trees_prefetch"] if name != "lynis"]  # a judge, of no role
 HISTORY = "config_history"  # records the others' changes, so it stays
 HOSTS = {"managed": ["pc-1", "pc-2"], "endpoints": ["pc-1", "pc-2"], "log_servers": ["monitor"]}
 ROLES = {
@@ -44,20 +43,22 @@ TAGS = {"log_server": "logging,log_server"}
 # What a host is, as far as a role can change it. What is left out is no configuration:
 NOT_OURS = [
     "/etc/.git", "/etc/.etckeeper",  # the history of the rest; a rollback is an entry in it
-    "/etc/*-", "/etc/.pwd.lock",  # the last file but one of each change of an account, and its lock
+    # The last lists but one, which each tool that changes an account leaves, and its lock.
+    "/etc/passwd-", "/etc/group-", "/etc/[gs]*shadow-", "/etc/sub?id-", "/etc/.pwd.lock",
     "/home/*/.ansible", "/root/.ansible",  # Ansible's own, while it works
     "/home/*/.sudo_as_admin_successful",  # made by sudo when an administrator uses it
-    "/var/log/journal", "/var/log/sudo.log", "/var/log/chrony",  # what is logged stays
 ]  # fmt: skip
 TREES = (
-    "/etc /usr/local /home /root /var/lib/pam /var/lib/aide /var/lib/dpkg/statoverride /var/log"
-    " /var/spool/cron"
+    "/etc /usr/local /home /root /var/spool/cron"
+    " /var/lib/aide /var/lib/dpkg/statoverride /var/lib/pam"
 )
 LEFT_OUT = " -o ".join(f"-path {shlex.quote(path)}" for path in NOT_OURS)
 FILES = f"find {TREES} -xdev \\( {LEFT_OUT} \\) -prune -o"
 FINGERPRINT = {
     "modes": f"{FILES} -printf '%M %u:%g %p %l\n'",
-    "contents": f"{FILES} -type f ! -path '/var/log/*' -exec sha256sum {{}} +",
+    "contents": f"{FILES} -type f -exec sha256sum {{}} +",
+    # Others begin and end with what is logged; it stays.
+    "logs": "stat -c '%A %U:%G %n' /var/log /var/log/dpkg.log",
     "programs": "find /usr /opt /srv -xdev ! -type l -perm /7022 -printf '%M %u:%g %p\n'",
     "units": "systemctl list-unit-files --no-legend --plain | awk '{print $1, $2}'"
     " | grep -v transient",
