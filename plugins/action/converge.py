@@ -100,11 +100,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible ships no types
                 last = str(exc)
             else:
                 if not answer.get("failed") and answer["state"] != "pending":
-                    waited = round(time.monotonic() - began)
+                    waited, state = round(time.monotonic() - began), answer["state"]
+                    told = BACK.get(state, f"went back, but not whole ({_line(state)})")
                     return _lost(
                         why,
-                        f"the host {BACK[answer['state']]}: reachable again after {waited} s",
-                        rolled_back=True,
+                        f"the host {told}: reachable again after {waited} s",
+                        rolled_back=state in BACK,
                     )
                 last = str(answer.get("msg", "the host has not gone back yet"))
             time.sleep(3)

@@ -33,12 +33,14 @@ options:
     elements: str
     default: []
   keep:
-    description: Paths that O(states) may change; they are saved and go back whole.
+    description: Paths (folders, too) that O(states) may change; what they did change goes back.
     type: list
     elements: str
     default: []
   save: {description: Shell; puts more of the old state into $SAVED., type: str}
-  restore: {description: "Shell; runs after the old files are back, with $SAVED.", type: str}
+  restore:
+    description: Shell; runs with C(set -e) after the old files are back, with $SAVED.
+    type: str
   lists_max_age:
     description: Seconds after which apt's lists are asked for anew before a package is installed.
     type: int

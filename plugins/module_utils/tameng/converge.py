@@ -98,7 +98,10 @@ def converge(wanted: dict[str, Any], check: bool) -> dict[str, Any]:
     try:
         told += host.apply(plan)
     except BaseException as exc:
-        saved.restore()
+        try:
+            saved.restore()
+        except Refused as back:
+            raise Refused(f"{exc}; not all of the old state is back: {back}") from exc
         if isinstance(exc, Refused):
             raise Refused(f"{exc}; the old state is back") from exc
         raise
@@ -117,9 +120,12 @@ def confirm(name: str) -> dict[str, Any]:
 
 
 def status(name: str) -> dict[str, Any]:
-    """What became of an armed change: `restored`, `pending`, or `unknown` (it never began)."""
+    """What became of an armed change: `restored`, `pending`, `unknown` (it never began), or what of
+    its way back failed."""
     saved = Saved.find(name)
-    state = "unknown" if saved is None else "restored" if saved.restored() else "pending"
+    if saved is None:
+        return {"changed": False, "state": "unknown"}
+    state = "restored" if saved.restored() else saved.failed() or "pending"
     return {"changed": False, "state": state}
 
 

@@ -14,17 +14,25 @@ STAMP = len("20261122T193142459")  # what run ids and saved states share, to the
 
 def rollback(before: str, roles: list[str], check: bool) -> dict[str, Any]:
     """Undo the changes of these roles (all when none is named) that began at `before` or later, a
-    UTC time as in a run's id. What a change installed or purged stays so, and is told."""
+    UTC time as in a run's id. What a change installed or purged stays so, and is told. A way back
+    that fails keeps none of the older ones from being gone, and the whole from being a success."""
     told: list[str] = []
     stays: list[str] = []
+    failed: list[str] = []
     for change in since(before, roles):
         if change.armed():
             raise Refused(f"{change.folder.name} still waits for its confirmation; try in a minute")
         did = (change.folder / "changes").read_text().splitlines()
         told += [f"{change.folder.name}: {line}" for line in did]
         stays += [line for line in did if line.startswith("package ")]
-        if not check:
+        if check:
+            continue
+        try:
             change.restore()
+        except Refused as exc:
+            failed.append(f"{change.folder.name}: {exc}")
+    if failed:
+        raise Refused("; ".join(failed))
     return {"changed": bool(told), "changes": told, "stays": stays}
 
 

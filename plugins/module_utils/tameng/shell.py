@@ -6,6 +6,8 @@ import os
 import subprocess
 from dataclasses import dataclass
 
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 
 class Refused(Exception):
     """The change can't or must not be made; the message is for the operator."""
@@ -35,7 +37,7 @@ def run(command: str | list[str], **environment: str) -> Done:
     argv = ["/bin/sh", "-c", command] if isinstance(command, str) else command
     shown = command if isinstance(command, str) else " ".join(command)
     env = {**os.environ, "LC_ALL": "C", "LANGUAGE": "", **environment}
-    env["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    env["PATH"] = PATH
     try:
         done = subprocess.run(
             argv,

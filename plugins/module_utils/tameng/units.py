@@ -17,6 +17,8 @@ from .shell import Refused, must, run
 ASKED = "Id,LoadState,ActiveState,UnitFileState,StateChangeTimestamp,NeedDaemonReload"
 CGROUPS = Path("/sys/fs/cgroup")
 PID_1 = "1"
+# One that waits to start again by itself (its server is away) needs no second start.
+RUNNING = ("active", "reloading", "activating")
 
 
 @dataclass(frozen=True)
@@ -113,16 +115,19 @@ def _steps(unit: Unit, now: dict[str, str], touched: tuple[Path, ...]) -> list[S
     if unit.masked:
         if masked:
             return []
-        return [Step(["mask", "--now", name], f"{name}: masked", ["unmask", name])]
+        # Started again by the way back, if it ran: last, with its old files.
+        again = ["start", name] if now["ActiveState"] in RUNNING else []
+        return [Step(["mask", "--now", name], f"{name}: masked", ["unmask", name], again)]
     steps = []
     if masked:
         steps.append(Step(["unmask", name], f"{name}: unmasked", ["mask", name]))
-    # One that waits to start again by itself (its server is away) needs no second start.
-    active = now["ActiveState"] in ("active", "reloading", "activating")
+    active = now["ActiveState"] in RUNNING
     if unit.enabled and now["UnitFileState"] != "enabled":
         if active:
             # systemd 257 forgets that a unit runs when enabling brings an alias of it back.
-            steps.append(Step(["stop", name], f"{name}: stopped to enable it", ["start", name]))
+            steps.append(
+                Step(["stop", name], f"{name}: stopped to enable it", again=["start", name])
+            )
             active = False
         steps.append(Step(["enable", name], f"{name}: enabled", ["disable", name]))
     if unit.enabled is False and now["UnitFileState"] == "enabled":
@@ -130,7 +135,7 @@ def _steps(unit: Unit, now: dict[str, str], touched: tuple[Path, ...]) -> list[S
     if unit.active and not active:
         steps.append(Step(["start", name], f"{name}: started", ["stop", name]))
     elif unit.active is False and active:
-        steps.append(Step(["stop", name], f"{name}: stopped", ["start", name]))
+        steps.append(Step(["stop", name], f"{name}: stopped", again=["start", name]))
     elif unit.active and (reason := _stale(unit, now, touched)):
         again = ["reload-or-restart" if unit.by == "reload" else "restart", name]
         steps.append(Step([unit.by, name], f"{name}: {unit.by}ed, {reason}", again=again))

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from plugins.module_utils.tameng import converge, files, packages, saved, states, way_in
+from plugins.module_utils.tameng import (
+    converge,
+    files,
+    packages,
+    rollback,
+    saved,
+    shell,
+    states,
+    way_in,
+)
 from plugins.module_utils.tameng.files import Change
 from plugins.module_utils.tameng.saved import Saved
 from plugins.module_utils.tameng.shell import Done, Refused, run
@@ -26,6 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (programs / "systemctl").write_text("#!/bin/sh\n")
     (programs / "systemctl").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    monkeypatch.setattr(shell, "PATH", f"{programs}:/usr/bin:/bin")
     return tmp_path
 
 
@@ -68,6 +79,51 @@ def test_owner_and_mode_alone_go_back_alone(home: Path, wanted: Any) -> None:
     assert (home / "there").stat().st_mode & 0o777 == 0o755
     assert (home / "there/inner").read_text() == "kept"
     assert not (home / "made").exists()
+
+
+def test_a_way_back_that_fails_in_part_says_so(home: Path) -> None:
+    """The rest goes back all the same; nobody is told that the host is as it was. Run once more,
+    when what was in its way is gone, it is."""
+    for name in ("gone/first", "second"):
+        (home / name).parent.mkdir(exist_ok=True)
+        (home / name).write_text("old")
+    changes = [Change(home / name, None, "", {}) for name in ("gone/first", "second")]
+    state = Saved.take("20261122T1Z-a", changes, [], restore="false\ntrue")
+    state.made(["told"])
+    (home / "second").write_text("new")
+    shutil.rmtree(home / "gone")
+    with pytest.raises(Refused, match=r"(?s)20261122T1Z-a: .*gone/first.*failed: false"):
+        rollback.rollback("20261122T1", [], check=False)
+    assert (home / "second").read_text() == "old"
+    assert not state.restored()
+    assert "gone/first" in converge.status("20261122T1Z-a")["state"]
+    with pytest.raises(Refused, match="not whole"):
+        state.disarm()
+
+
+def test_a_rollback_undoes_all_runs_since(home: Path) -> None:
+    """The newest first, so that what is left is what was before the first of them; what failed
+    once is tried again."""
+    (home / "file").write_text("0")
+    for number in (1, 2, 3):
+        state = Saved.take(f"20261122T{number}Z-a", [Change(home / "file", None, "", {})], [])
+        state.made([f"change {number}"])
+        (home / "file").write_text(str(number))
+    rollback.rollback("20261122T3", [], check=False)
+    assert (home / "file").read_text() == "2"
+    assert len(rollback.rollback("20261122T1", [], check=False)["changes"]) == 2
+    assert (home / "file").read_text() == "0"
+
+
+def test_folders_that_a_change_made_go_when_they_are_empty(home: Path) -> None:
+    """An empty folder of drop-ins is a trace, too; with another's file in it, it stays."""
+    paths = [home / "made/by/us", home / "made/ours.d/one", home / "made/shared/ours"]
+    state = Saved.take("20261122T1Z-a", [Change(path, None, "", {}) for path in paths], [])
+    for path in (*paths, home / "made/shared/theirs"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    state.restore()
+    assert [path.name for path in (home / "made").rglob("*")] == ["shared", "theirs"]
 
 
 def test_an_armed_way_back_outlives_a_restart(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

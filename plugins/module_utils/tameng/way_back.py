@@ -1,0 +1,69 @@
+"""Old files: copied beside a change, and the shell lines that bring them back."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from .files import Change
+from .shell import must
+
+
+def save(change: Change, to: Path) -> str:
+    """Copy what a change will alter; returns the line that brings it back."""
+    path, item = change.path, change.wanted
+    if item is None or item.content is not None or not _there(path):
+        copy(path, to)
+        return "" if item and item.directory else whole(path, to)  # see `folders`
+    # Only owner and mode change, maybe of a whole folder. What is gone by then has neither.
+    here, now = shlex.quote(str(path)), path.stat()
+    owner, mode = f"{now.st_uid}:{now.st_gid}", f"{now.st_mode & 0o7777:o}"
+    return f"test ! -e {here} || {{ chown {owner} {here}; chmod {mode} {here}; }}"
+
+
+def copy(path: Path, to: Path) -> None:
+    """A file, a link or a folder with all that is in it."""
+    if _there(path):
+        must(["cp", "-a", "--no-dereference", str(path), str(to)])
+
+
+def whole(path: Path, old: Path) -> str:
+    """The line after which a path is its copy, or not there if there is none."""
+    here, there = shlex.quote(str(path)), shlex.quote(str(old))
+    if not _there(old):
+        return f"rm -rf {here}"
+    new = shlex.quote(str(path.with_name(f".back-{path.name}")))
+    away = f"rm -rf {here}; " if old.is_dir() and not old.is_symlink() else ""
+    return f"rm -rf {new}; cp -a --no-dereference {there} {new}; {away}mv -fT {new} {here}"
+
+
+def altered(path: Path, old: Path) -> Iterator[str]:
+    """The lines for what in a path is no longer as in its copy."""
+    if _look(path) != _look(old):
+        yield whole(path, old)
+    elif path.is_dir() and not path.is_symlink():
+        for name in sorted({one.name for top in (path, old) for one in top.iterdir()}):
+            yield from altered(path / name, old / name)
+
+
+def folders(changes: Iterable[Change]) -> list[str]:
+    """The lines that remove the folders that these changes will make, the deepest first. What
+    somebody else has put in there stays, and the folder with it."""
+    changes = list(changes)
+    made = {folder for change in changes for folder in change.path.parents if not folder.exists()}
+    made |= {c.path for c in changes if c.wanted and c.wanted.directory and not c.path.exists()}
+    names = [shlex.quote(str(folder)) for folder in sorted(made, reverse=True)]
+    return [f"test ! -d {here} || rmdir --ignore-fail-on-non-empty {here}" for here in names]
+
+
+def _there(path: Path) -> bool:
+    return path.is_symlink() or path.exists()
+
+
+def _look(path: Path) -> tuple[object, ...]:
+    if not _there(path):
+        return ()
+    now = path.lstat()
+    content = path.readlink() if path.is_symlink() else path.read_bytes() if path.is_file() else b""
+    return (now.st_mode, now.st_uid, now.st_gid, content)
