@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
 from typing import Any
 
 from compliance.suite import Ask, Evidence, control
@@ -91,17 +90,16 @@ def test_no_other_tool_sets_rules(ask: Ask, evidence: Evidence) -> None:
 def test_ssh_only_from_operators(
     input_rules: Rules,
     table: list[dict[str, Any]],
-    public: Callable[[str], Any],
+    matrix: Any,
+    target: Any,
     evidence: Evidence,
 ) -> None:
-    """Every source from which port 22 is accepted lies in a zone that the inventory opens to it."""
-    zones = public("firewall_zones")
+    """Every source from which port 22 is accepted is one of the flow ssh of the inventory."""
     allowed = [
         ipaddress.ip_network(net)
-        for service in public("firewall_services")
-        if service["name"] == "ssh"
-        for zone in service["zones"]
-        for net in zones[zone]
+        for flow in matrix.lets_in(target.name)
+        if flow["id"] == "ssh"
+        for net in flow["networks"] or ["0.0.0.0/0", "::/0"]
     ]
     sources: list[str] = []
     for rule in input_rules:
@@ -120,19 +118,14 @@ def test_ssh_only_from_operators(
     also=("firewall_loaded_as_intended",),
 )
 def test_open_ports_are_declared(
-    input_rules: Rules, public: Callable[[str], Any], evidence: Evidence
+    input_rules: Rules, open_ports: set[tuple[str, int]], evidence: Evidence
 ) -> None:
     """The ports that the loaded rules accept are those of the inventory, no more and no less."""
     opened = {port for rule in input_rules if _accepts(rule) for port in _ports(rule)}
     opened -= {("udp", 546)}  # DHCPv6's answers, from the link only (RFC 8415)
-    declared = {
-        (service.get("protocol", "tcp"), int(port))
-        for service in public("firewall_services")
-        for port in service["ports"]
-    }
     evidence.measured("open", sorted(f"{port}/{protocol}" for protocol, port in opened))
-    extra = sorted(f"{port}/{protocol}" for protocol, port in opened - declared)
-    missing = sorted(f"{port}/{protocol}" for protocol, port in declared - opened)
+    extra = sorted(f"{port}/{protocol}" for protocol, port in opened - open_ports)
+    missing = sorted(f"{port}/{protocol}" for protocol, port in open_ports - opened)
     assert not extra, f"open but not declared: {', '.join(extra)}"
     assert not missing, f"declared but not open: {', '.join(missing)}"
 

@@ -19,10 +19,10 @@ from plugins.action import converge as action
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 GONE = AnsibleConnectionFailure("no route")
 FIREWALL = {
-    "firewall_zones": {"management": ["10.7.50.0/24", "fd07:50::/64"], "guest": ["10.7.40.0/24"]},
-    "firewall_services": [
-        {"name": "ssh", "ports": [22], "zones": ["management"]},
-        {"name": "web", "ports": [80, "8000-8010"], "zones": ["any", "guest"]},
+    "firewall_lets_in": [
+        {"id": "ssh", "services": ["tcp/22", "ping"], "networks": ["10.7.50.0/24", "fd07:50::/64"]},
+        {"id": "web", "services": ["tcp/80", "tcp/8000-8010"], "networks": []},
+        {"id": "time", "services": ["udp/123"], "networks": ["10.7.40.0/24"]},
     ],
     "firewall_ping_limit": "10/second",
     "firewall_log_limit": "10/minute",
@@ -115,19 +115,17 @@ def test_a_host_that_shut_us_out_is_waited_for(
     assert result.get("changed") is not True
 
 
-def test_the_firewall_lists_each_zone_by_family(plugin: Any) -> None:
-    """A zone without networks of a family must not open that family to everybody."""
+def test_the_firewall_lists_each_flow_by_family(plugin: Any) -> None:
+    """A flow without networks of a family must not open that family to everybody."""
     found = plugin._files(ROLES / "firewall/templates", {}, [], FIREWALL)
     text = next(item["content"] for item in found if item["path"].endswith("firewall.nft"))
-    rules = [line.strip() for line in text.splitlines() if re.search('"(ssh|web)"', line)]
+    rules = [line.strip() for line in text.splitlines() if re.search('"(ssh|web|time)"', line)]
     assert rules == [
-        'ip saddr @management_v4 tcp dport { 22 } accept comment "ssh"',
-        'ip6 saddr @management_v6 tcp dport { 22 } accept comment "ssh"',
+        'ip saddr { 10.7.50.0/24 } tcp dport { 22 } accept comment "ssh"',
+        'ip6 saddr { fd07:50::/64 } tcp dport { 22 } accept comment "ssh"',
         'tcp dport { 80, 8000-8010 } accept comment "web"',
-        'ip saddr @guest_v4 tcp dport { 80, 8000-8010 } accept comment "web"',
+        'ip saddr { 10.7.40.0/24 } udp dport { 123 } accept comment "time"',
     ]
-    assert "elements = { 10.7.50.0/24 }" in text
-    assert "guest_v6" not in text
     assert "flush ruleset" not in text
 
 
