@@ -8,6 +8,7 @@ their addresses are handed in.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import ipaddress
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -117,8 +118,8 @@ class Matrix:
         )
 
     def lets_in(self, host: str) -> list[dict[str, Any]]:
-        """What one host lets in, a row for each flow to it: id, services, and from which networks;
-        none of them means from everywhere."""
+        """What one host lets in, a row for each flow to it: id, review, services, and from which
+        networks; none of them means from everywhere."""
         zones = set() if host in self._routers else {end.zone for end in self._by_zone([host])}
         rows = []
         for flow in self.flows:
@@ -129,6 +130,7 @@ class Matrix:
                 rows.append(
                     {
                         "id": flow.id,
+                        "review": str(flow.review),
                         "services": flow.services,
                         "networks": [] if anywhere else nets,
                     }
@@ -141,6 +143,7 @@ class Matrix:
         return [
             {
                 "id": flow.id,
+                "review": str(flow.review),
                 "from": source.zone,
                 "sources": source.listed,
                 "to": target.zone,
@@ -176,6 +179,7 @@ class Matrix:
         return [End(zone, networks, whole=False) for zone, networks in found.items()]
 
 
+@functools.cache
 def within(net: str, wider: str) -> bool:
     """Whether all of ``net`` lies in ``wider``."""
     one, other = ipaddress.ip_network(net), ipaddress.ip_network(wider)

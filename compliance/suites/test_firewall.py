@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Any
 
 from compliance.suite import Ask, Evidence, control
@@ -204,6 +205,24 @@ def test_ipv6_neighbours_are_found(input_rules: Rules, evidence: Evidence) -> No
     evidence.measured("accepted_types", sorted(accepted))
     missing = {"nd-neighbor-solicit", "nd-neighbor-advert", "packet-too-big"} - accepted
     assert not missing, f"not accepted: {', '.join(sorted(missing))}"
+
+
+@control(
+    "firewall_flows_reviewed",
+    sabotage="nft insert rule inet tameng input udp dport 9 accept comment '\"old 2020-01-01\"'",
+    says="old (2020-01-01)",
+    also=("firewall_loaded_as_intended", "firewall_services_as_declared"),
+)
+def test_no_flow_is_past_its_review(ask: Ask, evidence: Evidence) -> None:
+    """Each rule that the kernel has loaded tells its flow, and the day by which somebody must have
+    looked at it again; a gateway has two tables of ours."""
+    today = ask("date -u +%F").strip()
+    comments = set(re.findall(r'comment "(\w+ \d{4}-\d\d-\d\d)"', ask("nft list ruleset")))
+    flows = dict(sorted(comment.split() for comment in comments))
+    evidence.measured("flows", flows)
+    assert flows, "no loaded rule tells the flow that it belongs to"
+    late = [f"{flow} ({day})" for flow, day in flows.items() if day < today]
+    assert not late, f"to be reviewed: {', '.join(late)}"
 
 
 def _only(one: str, other: str) -> list[str]:

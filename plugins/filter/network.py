@@ -33,7 +33,7 @@ def lets_in(
     flows: list[Any], zones: dict[str, Any], groups: Any, hostvars: Mapping[str, Any], host: str
 ) -> list[dict[str, Any]]:
     """{{ network_flows | network_lets_in(network_zones, groups, hostvars, inventory_hostname) }}:
-    rows {id, services, networks}; no networks means from everywhere."""
+    rows {id, review, services, networks}; no networks means from everywhere."""
     return matrix(flows, zones, groups, hostvars).lets_in(host)
 
 
@@ -41,7 +41,7 @@ def crossings(
     flows: list[Any], zones: dict[str, Any], groups: Any, hostvars: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """{{ network_flows | network_crossings(network_zones, groups, hostvars) }}: what passes the
-    gateway, as rows {id, from, sources, to, destinations, services}."""
+    gateway, as rows {id, review, from, sources, to, destinations, services}."""
     return matrix(flows, zones, groups, hostvars).crossings()
 
 

@@ -20,9 +20,14 @@ ROLES = Path(__file__).resolve().parents[3] / "roles"
 GONE = AnsibleConnectionFailure("no route")
 FIREWALL = {
     "firewall_lets_in": [
-        {"id": "ssh", "services": ["tcp/22", "ping"], "networks": ["10.7.50.0/24", "fd07:50::/64"]},
-        {"id": "web", "services": ["tcp/80", "tcp/8000-8010"], "networks": []},
-        {"id": "time", "services": ["udp/123"], "networks": ["10.7.40.0/24"]},
+        {
+            "id": "ssh",
+            "review": "D",
+            "services": ["tcp/22", "ping"],
+            "networks": ["10.7.50.0/24", "fd07:50::/64"],
+        },
+        {"id": "web", "review": "D", "services": ["tcp/80", "tcp/8000-8010"], "networks": []},
+        {"id": "time", "review": "D", "services": ["udp/123"], "networks": ["10.7.40.0/24"]},
     ],
     "firewall_ping_limit": "10/second",
     "firewall_log_limit": "10/minute",
@@ -119,12 +124,12 @@ def test_the_firewall_lists_each_flow_by_family(plugin: Any) -> None:
     """A flow without networks of a family must not open that family to everybody."""
     found = plugin._files(ROLES / "firewall/templates", {}, [], FIREWALL)
     text = next(item["content"] for item in found if item["path"].endswith("firewall.nft"))
-    rules = [line.strip() for line in text.splitlines() if re.search('"(ssh|web|time)"', line)]
+    rules = [line.strip() for line in text.splitlines() if re.search('"(ssh|web|time) D"', line)]
     assert rules == [
-        'ip saddr { 10.7.50.0/24 } tcp dport { 22 } accept comment "ssh"',
-        'ip6 saddr { fd07:50::/64 } tcp dport { 22 } accept comment "ssh"',
-        'tcp dport { 80, 8000-8010 } accept comment "web"',
-        'ip saddr { 10.7.40.0/24 } udp dport { 123 } accept comment "time"',
+        'ip saddr { 10.7.50.0/24 } tcp dport { 22 } accept comment "ssh D"',
+        'ip6 saddr { fd07:50::/64 } tcp dport { 22 } accept comment "ssh D"',
+        'tcp dport { 80, 8000-8010 } accept comment "web D"',
+        'ip saddr { 10.7.40.0/24 } udp dport { 123 } accept comment "time D"',
     ]
     assert "flush ruleset" not in text
 
