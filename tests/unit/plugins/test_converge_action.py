@@ -134,6 +134,31 @@ def test_the_firewall_lists_each_flow_by_family(plugin: Any) -> None:
     assert "flush ruleset" not in text
 
 
+def test_the_gateway_opens_a_family_only_to_hosts_that_have_it(plugin: Any) -> None:
+    """A host without an IPv6 address must not open IPv6 to its whole zone."""
+    flow = {"id": "web", "review": "D", "from": "staff", "to": "wan", "sources": ["10.7.20.5"]}
+    variables = {
+        "network_zones": {
+            "wan": {"interface": "w", "networks": []},
+            "staff": {"interface": "s", "networks": ["10.7.20.0/24", "fd07:20::/64"]},
+        },
+        "gateway_inner": [{"key": "staff", "value": {"networks": ["10.7.20.0/24"]}}],
+        "gateway_crossings": [{**flow, "destinations": [], "services": ["udp/53", "ping"]}],
+        "gateway_bogons": ["10.0.0.0/8"],
+        "gateway_connections": 512,
+        "gateway_log_limit": "10/minute",
+    }
+    found = plugin._files(ROLES / "gateway/templates", {}, [], variables)
+    text = next(item["content"] for item in found if item["path"].endswith("gateway.nft"))
+    rules = [line.strip() for line in text.splitlines() if '"web D"' in line]
+    ends = "meta nfproto ipv4 ip saddr { 10.7.20.5 }"
+    assert rules == [
+        f'{ends} udp dport {"{ 53 }"} counter goto admit comment "web D"',
+        f'{ends} icmp type echo-request counter goto admit comment "web D"',
+    ]
+    assert 'log prefix "tameng staff>wan: "' in text
+
+
 def test_lines_that_beat_our_sshd_settings_are_found(tmp_path: Path) -> None:
     """First value wins, and a Match block beats even that; the same value does no harm."""
     precedence = script("ssh_server/templates/usr/local/lib/tameng/sshd_precedence")
