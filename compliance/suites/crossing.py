@@ -143,8 +143,8 @@ def send_all(
         kind = struct.pack("!H", ETHERNET[ip_address(source).version])
         body = packet(source, target, service, 1024 + number % 64000, MARK.pack(nonce, number))
         ends[zone].send(heads[zone] + kind + body)
-        while take(0):
-            pass
+        while number % 16 == 0 and take(0):
+            pass  # before the queues are full
     began = time.monotonic()
     while time.monotonic() - began < LAST and take(QUIET):
         pass
@@ -173,4 +173,5 @@ def main(task: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-json.dump(main(json.loads(sys.argv[1])), sys.stdout)
+if __name__ == "__main__":
+    json.dump(main(json.loads(sys.argv[1])), sys.stdout)

@@ -58,7 +58,7 @@ def test_each_court_of_this_checkout_lets_its_operator_in(name: str) -> None:
         ("to: [app-1]", "to: [app-9]", 41, "app-9 is no zone"),
         ("owner: nurul", "owner: nobody", 44, "nobody is not among the people"),
         ("from: [staff, management, kiosk-1]", "from: [public]", 41, "which is isolated"),
-        ("review: 2027-05-31", "review: soon", 24, "valid date"),
+        ('review: "2027-05-31"', "review: soon", 24, "valid date"),
         ("    why: Surat", "    whi: Surat", 60, "why: Field required"),
     ],
 )
