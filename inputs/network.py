@@ -23,6 +23,7 @@ from inputs.yamlfile import Loc, Strict
 
 FILE = Path("group_vars/all/network.yml")
 OUTSIDE = "wan"  # the zone that holds whatever no other one does
+EVERYWHERE = ("0.0.0.0/0", "::/0")
 ROUTERS = "gateways"  # the group that stands between the zones, and so in none of them
 LAST_PORT = 65535
 
@@ -109,30 +110,36 @@ class Matrix:
         groups: Mapping[str, Collection[str]],
         addresses: Callable[[str], Collection[str]],
     ) -> Matrix:
-        """From plain data, as Ansible holds it."""
-        return cls(
+        """From plain data, as Ansible holds it. Raises ValueError."""
+        matrix = cls(
             {name: Zone.model_validate(zone) for name, zone in zones.items()},
             [Flow.model_validate(flow) for flow in flows],
             groups,
             addresses,
         )
+        known = {*zones, *groups, *groups.get("all", ())}
+        for flow in matrix.flows:
+            if unknown := {*flow.sources, *flow.targets} - known:
+                raise ValueError(f"{flow.id}: {', '.join(unknown)} is no zone, group or host")
+        return matrix
 
     def lets_in(self, host: str) -> list[dict[str, Any]]:
         """What one host lets in, a row for each flow to it: id, review, services, and from which
-        networks; none of them means from everywhere."""
+        networks. A flow from hosts of which none has an address opens nothing."""
         zones = set() if host in self._routers else {end.zone for end in self._by_zone([host])}
         rows = []
         for flow in self.flows:
             if host in self._hosts(flow.targets) or zones.intersection(flow.targets):
                 ends = [end for name in flow.sources for end in self._ends(name)]
-                anywhere = any(end.whole and end.zone == OUTSIDE for end in ends)
-                nets = sorted({net for end in ends for net in end.networks})
+                nets = {net for end in ends for net in end.networks}
+                if any(end.whole and end.zone == OUTSIDE for end in ends):
+                    nets = set(EVERYWHERE)
                 rows.append(
                     {
                         "id": flow.id,
                         "review": str(flow.review),
                         "services": flow.services,
-                        "networks": [] if anywhere else nets,
+                        "networks": sorted(nets),
                     }
                 )
         return rows

@@ -11,7 +11,6 @@ from typing import Any
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from ansible.errors import AnsibleFilterError
-from pydantic import ValidationError
 
 from compliance.inventory import plain
 from inputs.network import Matrix
@@ -25,7 +24,7 @@ def matrix(
 
     try:
         return Matrix.of(plain(zones), plain(flows), plain(groups), addresses)
-    except ValidationError as exc:
+    except ValueError as exc:  # pydantic's ValidationError is one
         raise AnsibleFilterError(f"network_zones or network_flows: {exc}") from None
 
 
@@ -33,7 +32,7 @@ def lets_in(
     flows: list[Any], zones: dict[str, Any], groups: Any, hostvars: Mapping[str, Any], host: str
 ) -> list[dict[str, Any]]:
     """{{ network_flows | network_lets_in(network_zones, groups, hostvars, inventory_hostname) }}:
-    rows {id, review, services, networks}; no networks means from everywhere."""
+    rows {id, review, services, networks}."""
     return matrix(flows, zones, groups, hostvars).lets_in(host)
 
 

@@ -184,7 +184,11 @@ def test_what_would_lock_the_operator_out_is_refused() -> None:
         ("accounts", "none of accounts_leavers", {"accounts_leavers": ["tameng"]}),
         ("accounts", "would be invalid, nothing was changed", {"accounts_sudo_exec": ["a(b"]}),
         ("firewall", f"{why}: operator source", {"operator_sources": strangers}),
-        ("firewall", f"{why}: operator source", {"network_zones": STRANGE_ZONES}),
+        (
+            "firewall",
+            f"{why}: operator source",
+            {"network_zones": STRANGE_ZONES, "network_flows": ELSEWHERE},
+        ),
         ("firewall", "must hold a flow called ssh", {"network_flows": []}),
     ]
     with ThreadPoolExecutor(3) as pool:

@@ -23,7 +23,7 @@ HOSTS = {
     "app": ["10.9.10.10", "fd00:9:10::10"],
     "kiosk": ["10.9.40.5"],
 }
-GROUPS = {"all": list(HOSTS), "gateways": ["gw"], "desks": ["kiosk"]}
+GROUPS = {"all": list(HOSTS), "gateways": ["gw"], "desks": ["kiosk"], "empty": []}
 
 
 def matrix(sources: list[str], targets: list[str]) -> Matrix:
@@ -88,7 +88,17 @@ def test_a_host_lets_in_what_leads_to_it() -> None:
 
 def test_what_comes_from_outside_comes_from_anywhere() -> None:
     """The outer zone is whatever no other one is, so no list of networks tells it."""
-    assert matrix(["wan", "guest"], ["app"]).lets_in("app")[0]["networks"] == []
+    nets = matrix(["wan", "guest"], ["app"]).lets_in("app")[0]["networks"]
+    assert nets == ["0.0.0.0/0", "::/0"]
+
+
+def test_a_flow_from_nobody_opens_nothing() -> None:
+    """A group without hosts, or hosts without addresses, must not come to mean everybody; and a
+    name that is none is refused even where nobody has checked the file."""
+    assert matrix(["empty"], ["app"]).lets_in("app")[0]["networks"] == []
+    assert matrix(["empty"], ["servers"]).crossings() == []
+    with pytest.raises(ValueError, match="web: nobody is no zone"):
+        matrix(["nobody"], ["app"])
 
 
 def test_crossings_name_hosts_only_where_a_flow_does() -> None:

@@ -26,7 +26,7 @@ FIREWALL = {
             "services": ["tcp/22", "ping"],
             "networks": ["10.7.50.0/24", "fd07:50::/64"],
         },
-        {"id": "web", "review": "D", "services": ["tcp/80", "tcp/8000-8010"], "networks": []},
+        {"id": "web", "review": "D", "services": ["tcp/80", "tcp/8000-8010"], "networks": ["::/0"]},
         {"id": "time", "review": "D", "services": ["udp/123"], "networks": ["10.7.40.0/24"]},
     ],
     "firewall_ping_limit": "10/second",
@@ -128,7 +128,7 @@ def test_the_firewall_lists_each_flow_by_family(plugin: Any) -> None:
     assert rules == [
         'ip saddr { 10.7.50.0/24 } tcp dport { 22 } accept comment "ssh D"',
         'ip6 saddr { fd07:50::/64 } tcp dport { 22 } accept comment "ssh D"',
-        'tcp dport { 80, 8000-8010 } accept comment "web D"',
+        'ip6 saddr { ::/0 } tcp dport { 80, 8000-8010 } accept comment "web D"',
         'ip saddr { 10.7.40.0/24 } udp dport { 123 } accept comment "time D"',
     ]
     assert "flush ruleset" not in text
