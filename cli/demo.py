@@ -17,7 +17,7 @@ _EXAMPLES = """\
 example:
   sudo ./tameng demo     again and again: what is in place stays as it is
 
-The first time takes some minutes (two Debian trees, seven hosts, their packages), later ones less
+The first time takes some minutes (two Debian trees, six hosts, their packages), later ones less
 than two. `sudo ./tameng lab down` removes the hosts; evidence and documents stay under var/.
 """
 

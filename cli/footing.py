@@ -27,7 +27,7 @@ TOOLS = {
     "ssh-keygen": "openssh-client",
     "sysctl": "procps",
 }
-ROOM = 6 << 30  # two trees, seven hosts and what is installed on them
+ROOM = 6 << 30  # two trees, six hosts and what is installed on them
 VENV = Path(__file__).resolve().parent.parent / ".venv"
 VENV_ROOM = 1 << 30  # 300 MB in the end, and what pip has downloaded meanwhile
 NAME = re.compile(r"[a-z][a-z0-9]{0,7}")

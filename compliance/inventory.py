@@ -19,7 +19,7 @@ from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar
 from ansible.vars.manager import VariableManager
 
-from inputs import paths
+from inputs import court, network, paths
 from inputs.errors import BadInput
 
 MANAGED = "managed"  # the group of hosts that are asked over SSH; all others are only listed
@@ -27,11 +27,13 @@ MANAGED = "managed"  # the group of hosts that are asked over SSH; all others ar
 
 @dataclass(frozen=True)
 class Host:
-    """One machine that answers over SSH. ``var(name)`` is a public variable, templated."""
+    """One machine that answers over SSH. ``var(name)`` is a public variable, templated;
+    ``matrix()`` is the court's matrix of flows."""
 
     name: str
     groups: frozenset[str]
     var: Callable[[str], Any]
+    matrix: Callable[[], network.Matrix] = lambda: network.Matrix.of({}, [], {}, lambda _: [])
 
     @property
     def address(self) -> str:
@@ -104,11 +106,32 @@ def of(folder: Path, manager: InventoryManager, variables: VariableManager) -> I
     def matching(pattern: str) -> set[str]:
         return {str(host.name) for host in manager.get_hosts(pattern=pattern, ignore_limits=True)}
 
+    @functools.cache
+    def reader(name: str) -> Callable[[str], Any]:
+        known = variables.get_vars(host=manager.get_host(name))
+        return _reader(Templar(loader, variables=known), folder)
+
+    groups = {
+        str(group): [str(h) for h in hosts] for group, hosts in manager.get_groups_dict().items()
+    }
+
+    @functools.cache
+    def matrix() -> network.Matrix:
+        read = reader(str(found[0].name))
+        zones, flows = read("network_zones") or {}, read("network_flows") or []
+        return network.Matrix.of(
+            zones, flows, groups, lambda name: reader(name)("network_addresses") or []
+        )
+
+    if (folder / network.FILE).exists():
+        names = {*groups, *groups["all"]}
+        network.check(folder, reader(str(found[0].name)), names, court.load(folder).people)
     hosts = tuple(
         Host(
             str(host.name),
             frozenset(str(group.name) for group in host.get_groups()),
-            _reader(Templar(loader, variables=variables.get_vars(host=host)), folder),
+            reader(str(host.name)),
+            matrix,
         )
         for host in sorted(found, key=lambda h: str(h.name))
     )
@@ -126,19 +149,19 @@ def _reader(templar: Templar, folder: Path) -> Callable[[str], Any]:
         if name not in templar.available_variables:
             return None
         try:
-            return _plain(templar.template(templar.available_variables[name]))
+            return plain(templar.template(templar.available_variables[name]))
         except AnsibleError as exc:
             raise BadInput.at(folder, 0, f"the variable {name}: {exc}") from None
 
     return read
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Without Ansible's tagged types, which neither JSON nor an assertion's message wants."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     for kind in (bool, int, float, str):
         if isinstance(value, kind):
             return kind(value)

@@ -1,6 +1,7 @@
 """The pytest plugin: a suite's tests become verdicts, host by host, side by side.
 
-Its fixtures are what a suite asks with: ``host`` (testinfra's), ``ask``, ``evidence``, ``public``.
+Its fixtures are what a suite asks with: ``host`` (testinfra's), ``ask``, ``evidence``, ``public``,
+``matrix``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from compliance.inventory import Host
 from compliance.suite import Ask, Evidence, NotApplicable, Proof, QuestionBroken
 from compliance.verdict import State
 from compliance.workers import Ended, side_by_side
+from inputs.network import Matrix
 
 _Phase = Literal["setup", "call", "teardown"]
 
@@ -201,6 +203,11 @@ class Plugin:
     def public(self, target: Host) -> Callable[[str], Any]:
         """The inventory's public variables of this host, by name; None where not defined."""
         return target.var
+
+    @pytest.fixture
+    def matrix(self, target: Host) -> Matrix:
+        """The court's matrix of flows."""
+        return target.matrix()
 
     @pytest.fixture
     def evidence(self) -> Evidence:

@@ -80,6 +80,17 @@ def input_rules(table: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 
 @pytest.fixture
+def open_ports(matrix: Any, target: Any) -> set[tuple[str, int]]:
+    """(protocol, port) of all that the court's matrix of flows lets in to this host."""
+    found: set[tuple[str, int]] = set()
+    for service in (s for flow in matrix.lets_in(target.name) for s in flow["services"]):
+        protocol, _, ports = service.partition("/")  # tcp/443, udp/60000-60010; or ping
+        first, _, last = ports.partition("-")
+        found |= {(protocol, p) for p in range(int(first or 1), int(last or first or 0) + 1)}
+    return found
+
+
+@pytest.fixture
 def apt(ask: Ask) -> dict[str, list[str]]:
     """apt's effective configuration; a list option has all its values under its name."""
     values: dict[str, list[str]] = {}

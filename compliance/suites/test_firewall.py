@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+import re
 from typing import Any
 
 from compliance.suite import Ask, Evidence, control
@@ -91,17 +91,16 @@ def test_no_other_tool_sets_rules(ask: Ask, evidence: Evidence) -> None:
 def test_ssh_only_from_operators(
     input_rules: Rules,
     table: list[dict[str, Any]],
-    public: Callable[[str], Any],
+    matrix: Any,
+    target: Any,
     evidence: Evidence,
 ) -> None:
-    """Every source from which port 22 is accepted lies in a zone that the inventory opens to it."""
-    zones = public("firewall_zones")
+    """Every source from which port 22 is accepted is one of the flow ssh of the inventory."""
     allowed = [
         ipaddress.ip_network(net)
-        for service in public("firewall_services")
-        if service["name"] == "ssh"
-        for zone in service["zones"]
-        for net in zones[zone]
+        for flow in matrix.lets_in(target.name)
+        if flow["id"] == "ssh"
+        for net in flow["networks"]
     ]
     sources: list[str] = []
     for rule in input_rules:
@@ -120,19 +119,14 @@ def test_ssh_only_from_operators(
     also=("firewall_loaded_as_intended",),
 )
 def test_open_ports_are_declared(
-    input_rules: Rules, public: Callable[[str], Any], evidence: Evidence
+    input_rules: Rules, open_ports: set[tuple[str, int]], evidence: Evidence
 ) -> None:
     """The ports that the loaded rules accept are those of the inventory, no more and no less."""
     opened = {port for rule in input_rules if _accepts(rule) for port in _ports(rule)}
     opened -= {("udp", 546)}  # DHCPv6's answers, from the link only (RFC 8415)
-    declared = {
-        (service.get("protocol", "tcp"), int(port))
-        for service in public("firewall_services")
-        for port in service["ports"]
-    }
     evidence.measured("open", sorted(f"{port}/{protocol}" for protocol, port in opened))
-    extra = sorted(f"{port}/{protocol}" for protocol, port in opened - declared)
-    missing = sorted(f"{port}/{protocol}" for protocol, port in declared - opened)
+    extra = sorted(f"{port}/{protocol}" for protocol, port in opened - open_ports)
+    missing = sorted(f"{port}/{protocol}" for protocol, port in open_ports - opened)
     assert not extra, f"open but not declared: {', '.join(extra)}"
     assert not missing, f"declared but not open: {', '.join(missing)}"
 
@@ -211,6 +205,24 @@ def test_ipv6_neighbours_are_found(input_rules: Rules, evidence: Evidence) -> No
     evidence.measured("accepted_types", sorted(accepted))
     missing = {"nd-neighbor-solicit", "nd-neighbor-advert", "packet-too-big"} - accepted
     assert not missing, f"not accepted: {', '.join(sorted(missing))}"
+
+
+@control(
+    "firewall_flows_reviewed",
+    sabotage="nft insert rule inet tameng input udp dport 9 accept comment '\"old 2020-01-01\"'",
+    says="old (2020-01-01)",
+    also=("firewall_loaded_as_intended", "firewall_services_as_declared"),
+)
+def test_no_flow_is_past_its_review(ask: Ask, evidence: Evidence) -> None:
+    """Each rule that the kernel has loaded tells its flow, and the day by which somebody must have
+    looked at it again; a gateway has two tables of ours."""
+    today = ask("date -u +%F").strip()
+    comments = set(re.findall(r'comment "(\w+ \d{4}-\d\d-\d\d)"', ask("nft list ruleset")))
+    flows = dict(sorted(comment.split() for comment in comments))
+    evidence.measured("flows", flows)
+    assert flows, "no loaded rule tells the flow that it belongs to"
+    late = [f"{flow} ({day})" for flow, day in flows.items() if day < today]
+    assert not late, f"to be reviewed: {', '.join(late)}"
 
 
 def _only(one: str, other: str) -> list[str]:

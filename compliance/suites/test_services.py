@@ -34,10 +34,12 @@ def inside(address: str) -> bool:
     says="python3 listens on tcp 0.0.0.0:873",
     also=("services_no_file_servers",),
 )
-def test_every_socket_is_declared(ask: Ask, public: Public, evidence: Evidence) -> None:
+def test_every_socket_is_declared(
+    ask: Ask, public: Public, open_ports: set[tuple[str, int]], evidence: Evidence
+) -> None:
     """What the firewall lets in may listen, and what the inventory names besides; all on loopback
     that is declared for loopback stays there."""
-    everywhere = {(s["protocol"], p) for s in public("firewall_services") for p in s["ports"]}
+    everywhere = set(open_ports)
     local = set()
     for extra in public("services_sockets") or []:
         ports = {(extra["protocol"], port) for port in extra["ports"]}

@@ -34,6 +34,11 @@ drop_rule() {
     done
 }
 
+# flush_chains CHAIN ...: the gateway's rules without these.
+flush_chains() {
+    for chain in "$@"; do nft flush chain inet tameng_gateway "$chain" || return; done
+}
+
 # add_chrony LINE ...: lines added to chrony's configuration by hand.
 add_chrony() {
     for line in "$@"; do

@@ -31,7 +31,18 @@ ENVIRONMENT = {**os.environ, "TAMENG_LAB": NAME, "TAMENG_LAB_SUBNET": SUBNET}
 CONFIRM = 8  # seconds; 45 in real life
 # What no role may touch: another program's table, as fail2ban or a container engine would have it.
 FOREIGN = "add table inet other; add chain inet other bans; add rule inet other bans counter"
-ELSEWHERE = [{"name": "ssh", "ports": [2222], "zones": ["management"]}]
+ELSEWHERE = [
+    {
+        "id": "ssh",
+        "from": ["management"],
+        "to": ["managed"],
+        "services": ["tcp/2222"],
+        "why": "nobody listens there",
+        "owner": "dimas",
+        "review": "2027-01-01",
+    }
+]
+STRANGE_ZONES = {"management": {"interface": "m", "networks": ["203.0.113.0/24"]}}
 STATE = (  # all that the ways back below must bring back
     "nft -s list table inet tameng; sshd -T; find /etc/ssh/sshd_config.d /etc/tameng /etc/pam.d"
     " /etc/sudoers.d /etc/sudoers /etc/passwd /etc/shadow /etc/group /etc/login.defs -type f"
@@ -173,8 +184,12 @@ def test_what_would_lock_the_operator_out_is_refused() -> None:
         ("accounts", "none of accounts_leavers", {"accounts_leavers": ["tameng"]}),
         ("accounts", "would be invalid, nothing was changed", {"accounts_sudo_exec": ["a(b"]}),
         ("firewall", f"{why}: operator source", {"operator_sources": strangers}),
-        ("firewall", f"{why}: operator source", {"firewall_zones": {"management": strangers}}),
-        ("firewall", "must hold one named ssh", {"firewall_services": []}),
+        (
+            "firewall",
+            f"{why}: operator source",
+            {"network_zones": STRANGE_ZONES, "network_flows": ELSEWHERE},
+        ),
+        ("firewall", "must hold a flow called ssh", {"network_flows": []}),
     ]
     with ThreadPoolExecutor(3) as pool:
         for done in [pool.submit(refused, *case) for case in cases]:
@@ -198,7 +213,7 @@ def test_what_cut_the_operator_off_is_taken_back() -> None:
     operator's client, a firewall that opens another port than sshd's, PAM that opens no session,
     an account that has expired, and a sudo that asks for a password nobody has."""
     weak: dict[str, Any] = {"ssh_server_key_exchanges": ["diffie-hellman-group14-sha1"]}
-    shut: dict[str, Any] = {"firewall_services": ELSEWHERE}
+    shut: dict[str, Any] = {"network_flows": ELSEWHERE}
 
     def by_hand(host: str, what: str) -> None:
         on(host, "rm -f /run/tameng-broken")
@@ -225,7 +240,7 @@ def test_a_restart_goes_back_too() -> None:
     armed = "systemctl is-active --quiet tameng-way-back-firewall.timer"
     restart = f"until {armed}; do sleep 0.1; done; sleep 2; sudo systemctl reboot"
     watch = subprocess.Popen([*LAB, "ssh", "--name", NAME, "pc-1", restart], cwd=ROOT)
-    variables: dict[str, Any] = {"firewall_services": ELSEWHERE, "firewall_confirm_seconds": 45}
+    variables: dict[str, Any] = {"network_flows": ELSEWHERE, "firewall_confirm_seconds": 45}
     result = play("--tags", "firewall", hosts=["pc-1"], **variables)
     watch.wait(timeout=60)
     told = " ".join(result.text.split())
@@ -242,7 +257,7 @@ def test_a_host_heals_without_its_controller() -> None:
     watch = subprocess.Popen(
         [*LAB, "ssh", "--name", NAME, "pc-1", f"until {armed}; do sleep 0.1; done"], cwd=ROOT
     )
-    variables = {"firewall_services": ELSEWHERE, "firewall_confirm_seconds": CONFIRM}
+    variables = {"network_flows": ELSEWHERE, "firewall_confirm_seconds": CONFIRM}
     controller = subprocess.Popen(
         [PLAYBOOK, SITE, "--limit", "pc-1", "--tags", "firewall", "-e", json.dumps(variables)],
         cwd=ROOT,

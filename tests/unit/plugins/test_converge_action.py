@@ -19,10 +19,15 @@ from plugins.action import converge as action
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 GONE = AnsibleConnectionFailure("no route")
 FIREWALL = {
-    "firewall_zones": {"management": ["10.7.50.0/24", "fd07:50::/64"], "guest": ["10.7.40.0/24"]},
-    "firewall_services": [
-        {"name": "ssh", "ports": [22], "zones": ["management"]},
-        {"name": "web", "ports": [80, "8000-8010"], "zones": ["any", "guest"]},
+    "firewall_lets_in": [
+        {
+            "id": "ssh",
+            "review": "D",
+            "services": ["tcp/22", "ping"],
+            "networks": ["10.7.50.0/24", "fd07:50::/64"],
+        },
+        {"id": "web", "review": "D", "services": ["tcp/80", "tcp/8000-8010"], "networks": ["::/0"]},
+        {"id": "time", "review": "D", "services": ["udp/123"], "networks": ["10.7.40.0/24"]},
     ],
     "firewall_ping_limit": "10/second",
     "firewall_log_limit": "10/minute",
@@ -115,20 +120,43 @@ def test_a_host_that_shut_us_out_is_waited_for(
     assert result.get("changed") is not True
 
 
-def test_the_firewall_lists_each_zone_by_family(plugin: Any) -> None:
-    """A zone without networks of a family must not open that family to everybody."""
+def test_the_firewall_lists_each_flow_by_family(plugin: Any) -> None:
+    """A flow without networks of a family must not open that family to everybody."""
     found = plugin._files(ROLES / "firewall/templates", {}, [], FIREWALL)
     text = next(item["content"] for item in found if item["path"].endswith("firewall.nft"))
-    rules = [line.strip() for line in text.splitlines() if re.search('"(ssh|web)"', line)]
+    rules = [line.strip() for line in text.splitlines() if re.search('"(ssh|web|time) D"', line)]
     assert rules == [
-        'ip saddr @management_v4 tcp dport { 22 } accept comment "ssh"',
-        'ip6 saddr @management_v6 tcp dport { 22 } accept comment "ssh"',
-        'tcp dport { 80, 8000-8010 } accept comment "web"',
-        'ip saddr @guest_v4 tcp dport { 80, 8000-8010 } accept comment "web"',
+        'ip saddr { 10.7.50.0/24 } tcp dport { 22 } accept comment "ssh D"',
+        'ip6 saddr { fd07:50::/64 } tcp dport { 22 } accept comment "ssh D"',
+        'ip6 saddr { ::/0 } tcp dport { 80, 8000-8010 } accept comment "web D"',
+        'ip saddr { 10.7.40.0/24 } udp dport { 123 } accept comment "time D"',
     ]
-    assert "elements = { 10.7.50.0/24 }" in text
-    assert "guest_v6" not in text
     assert "flush ruleset" not in text
+
+
+def test_the_gateway_opens_a_family_only_to_hosts_that_have_it(plugin: Any) -> None:
+    """A host without an IPv6 address must not open IPv6 to its whole zone."""
+    flow = {"id": "web", "review": "D", "from": "staff", "to": "wan", "sources": ["10.7.20.5"]}
+    variables = {
+        "network_zones": {
+            "wan": {"interface": "w", "networks": []},
+            "staff": {"interface": "s", "networks": ["10.7.20.0/24", "fd07:20::/64"]},
+        },
+        "gateway_inner": [{"key": "staff", "value": {"networks": ["10.7.20.0/24"]}}],
+        "gateway_crossings": [{**flow, "destinations": [], "services": ["udp/53", "ping"]}],
+        "gateway_bogons": ["10.0.0.0/8"],
+        "gateway_connections": 512,
+        "gateway_log_limit": "10/minute",
+    }
+    found = plugin._files(ROLES / "gateway/templates", {}, [], variables)
+    text = next(item["content"] for item in found if item["path"].endswith("gateway.nft"))
+    rules = [line.strip() for line in text.splitlines() if '"web D"' in line]
+    ends = "meta nfproto ipv4 ip saddr { 10.7.20.5 }"
+    assert rules == [
+        ends + ' udp dport { 53 } counter goto admit comment "web D"',
+        ends + ' icmp type echo-request counter goto admit comment "web D"',
+    ]
+    assert 'log prefix "tameng staff>wan: "' in text
 
 
 def test_lines_that_beat_our_sshd_settings_are_found(tmp_path: Path) -> None:
