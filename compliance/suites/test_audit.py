@@ -251,7 +251,12 @@ def test_little_space_is_told(ask: Ask, auditd: dict[str, str], evidence: Eviden
     assert not halting, f"the machine halts by {', '.join(halting)}"
 
 
-@control("audit_sudoers", sabotage="auditctl -D -k scope", says="/etc/sudoers")
+@control(
+    "audit_sudoers",
+    sabotage="auditctl -D -k scope",
+    says="/etc/sudoers",
+    also=("audit_rules_loaded",),
+)
 def test_sudoers_are_watched(loaded: Loaded, evidence: Evidence) -> None:
     """The file and its folder."""
     left = loaded.unwatched(["/etc/sudoers", "/etc/sudoers.d"])
@@ -259,7 +264,12 @@ def test_sudoers_are_watched(loaded: Loaded, evidence: Evidence) -> None:
     assert not left, f"not watched: {', '.join(left)}"
 
 
-@control("audit_other_user", sabotage="auditctl -D -k user_emulation", says="execve")
+@control(
+    "audit_other_user",
+    sabotage="auditctl -D -k user_emulation",
+    says="execve",
+    also=("audit_rules_loaded",),
+)
 def test_other_users_acts(loaded: Loaded, evidence: Evidence) -> None:
     """Each program that runs with other rights than its caller's own."""
     for also in ("uid!=euid", "euid!=uid"):
@@ -270,7 +280,12 @@ def test_other_users_acts(loaded: Loaded, evidence: Evidence) -> None:
     assert not left, "not recorded: execve with the rights of another"
 
 
-@control("audit_sudo_log", sabotage="auditctl -D -k sudo_log_file", says="/var/log/sudo.log")
+@control(
+    "audit_sudo_log",
+    sabotage="auditctl -D -k sudo_log_file",
+    says="/var/log/sudo.log",
+    also=("audit_rules_loaded",),
+)
 def test_sudo_log_is_watched(loaded: Loaded, evidence: Evidence) -> None:
     """sudo's own log file."""
     left = loaded.unwatched(["/var/log/sudo.log"])
@@ -278,7 +293,12 @@ def test_sudo_log_is_watched(loaded: Loaded, evidence: Evidence) -> None:
     assert not left, f"not watched: {', '.join(left)}"
 
 
-@control("audit_clock", sabotage="auditctl -D -k time-change", says="adjtimex")
+@control(
+    "audit_clock",
+    sabotage="auditctl -D -k time-change",
+    says="adjtimex",
+    also=("audit_rules_loaded",),
+)
 def test_clock_is_watched(loaded: Loaded, evidence: Evidence) -> None:
     """Each call that sets the clock, and the time zone."""
     left = loaded.unrecorded(["adjtimex", "settimeofday"])
@@ -288,7 +308,12 @@ def test_clock_is_watched(loaded: Loaded, evidence: Evidence) -> None:
     assert not left, f"not recorded: {', '.join(left)}"
 
 
-@control("audit_network", sabotage="auditctl -D -k system-locale", says="sethostname")
+@control(
+    "audit_network",
+    sabotage="auditctl -D -k system-locale",
+    says="sethostname",
+    also=("audit_rules_loaded",),
+)
 def test_network_is_watched(
     loaded: Loaded, there: Callable[[Iterable[str]], list[str]], evidence: Evidence
 ) -> None:
@@ -299,7 +324,12 @@ def test_network_is_watched(
     assert not left, f"not recorded: {', '.join(left)}"
 
 
-@control("audit_privileged", sabotage="auditctl -D -k privileged", says="/usr/bin/sudo")
+@control(
+    "audit_privileged",
+    sabotage="auditctl -D -k privileged",
+    says="/usr/bin/sudo",
+    also=("audit_rules_loaded",),
+)
 def test_privileged_programs(loaded: Loaded, ask: Ask, evidence: Evidence) -> None:
     """Every program that this host has with another's rights."""
     programs = ask("find /usr /opt -xdev -type f -perm /6000 ! -path '/usr/share/*'").split()
@@ -311,7 +341,12 @@ def test_privileged_programs(loaded: Loaded, ask: Ask, evidence: Evidence) -> No
     assert not left, f"not recorded: {', '.join(left)}"
 
 
-@control("audit_refused", sabotage="auditctl -D -k access", says="openat (EACCES)")
+@control(
+    "audit_refused",
+    sabotage="auditctl -D -k access",
+    says="openat (EACCES)",
+    also=("audit_rules_loaded",),
+)
 def test_refused_access(loaded: Loaded, evidence: Evidence) -> None:
     """Each way to open or cut a file, refused for either reason."""
     left = [
@@ -323,7 +358,12 @@ def test_refused_access(loaded: Loaded, evidence: Evidence) -> None:
     assert not left, f"not recorded: {', '.join(left)}"
 
 
-@control("audit_identity", sabotage="auditctl -D -k identity", says="/etc/passwd")
+@control(
+    "audit_identity",
+    sabotage="auditctl -D -k identity",
+    says="/etc/passwd",
+    also=("audit_rules_loaded",),
+)
 def test_identity_is_watched(loaded: Loaded, evidence: Evidence) -> None:
     """Accounts, groups, passwords, and what decides over them."""
     left = loaded.unwatched(IDENTITY)
@@ -331,7 +371,12 @@ def test_identity_is_watched(loaded: Loaded, evidence: Evidence) -> None:
     assert not left, f"not watched: {', '.join(left)}"
 
 
-@control("audit_permissions", sabotage="auditctl -D -k perm_mod", says="chmod")
+@control(
+    "audit_permissions",
+    sabotage="auditctl -D -k perm_mod",
+    says="chmod",
+    also=("audit_rules_loaded",),
+)
 def test_permissions(loaded: Loaded, evidence: Evidence) -> None:
     """Modes, owners, attributes."""
     calls = ["chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat", *ATTRIBUTES]
@@ -340,7 +385,12 @@ def test_permissions(loaded: Loaded, evidence: Evidence) -> None:
     assert not left, f"not recorded: {', '.join(left)}"
 
 
-@control("audit_mounts", sabotage="auditctl -D -k mounts", says="mount")
+@control(
+    "audit_mounts",
+    sabotage="auditctl -D -k mounts",
+    says="mount",
+    also=("audit_rules_loaded",),
+)
 def test_mounts(loaded: Loaded, evidence: Evidence) -> None:
     """What people mount."""
     left = loaded.unrecorded(["mount"])
@@ -348,7 +398,12 @@ def test_mounts(loaded: Loaded, evidence: Evidence) -> None:
     assert not left, f"not recorded: {', '.join(left)}"
 
 
-@control("audit_sessions", sabotage="auditctl -D -k session", says="/var/log/wtmp")
+@control(
+    "audit_sessions",
+    sabotage="auditctl -D -k session",
+    says="/var/log/wtmp",
+    also=("audit_rules_loaded",),
+)
 def test_sessions(loaded: Loaded, evidence: Evidence) -> None:
     """The files that say who is and was logged in."""
     left = loaded.unwatched(["/var/run/utmp", "/var/log/wtmp", "/var/log/btmp"])
@@ -356,7 +411,12 @@ def test_sessions(loaded: Loaded, evidence: Evidence) -> None:
     assert not left, f"not watched: {', '.join(left)}"
 
 
-@control("audit_logins", sabotage="auditctl -D -k logins", says="/var/run/faillock")
+@control(
+    "audit_logins",
+    sabotage="auditctl -D -k logins",
+    says="/var/run/faillock",
+    also=("audit_rules_loaded",),
+)
 def test_logins(loaded: Loaded, evidence: Evidence) -> None:
     """The files that say who logged in last, and who failed."""
     left = loaded.unwatched(["/var/log/lastlog", "/var/run/faillock"])
@@ -364,7 +424,12 @@ def test_logins(loaded: Loaded, evidence: Evidence) -> None:
     assert not left, f"not watched: {', '.join(left)}"
 
 
-@control("audit_deletions", sabotage="auditctl -D -k delete", says="unlink")
+@control(
+    "audit_deletions",
+    sabotage="auditctl -D -k delete",
+    says="unlink",
+    also=("audit_rules_loaded",),
+)
 def test_deletions(loaded: Loaded, evidence: Evidence) -> None:
     """Each way to make a file vanish under its name."""
     left = loaded.unrecorded(["unlink", "unlinkat", "rename", "renameat", "renameat2"])
@@ -372,7 +437,12 @@ def test_deletions(loaded: Loaded, evidence: Evidence) -> None:
     assert not left, f"not recorded: {', '.join(left)}"
 
 
-@control("audit_confinement", sabotage="auditctl -D -k MAC-policy", says="/etc/apparmor.d")
+@control(
+    "audit_confinement",
+    sabotage="auditctl -D -k MAC-policy",
+    says="/etc/apparmor.d",
+    also=("audit_rules_loaded",),
+)
 def test_confinement(
     loaded: Loaded, there: Callable[[Iterable[str]], list[str]], evidence: Evidence
 ) -> None:
@@ -389,6 +459,7 @@ def test_confinement(
     "audit_rights_tools",
     sabotage="auditctl -D -k perm_chng && auditctl -D -k usermod",
     says="/usr/sbin/usermod",
+    also=("audit_rules_loaded",),
 )
 def test_rights_tools(
     loaded: Loaded, there: Callable[[Iterable[str]], list[str]], evidence: Evidence
@@ -399,7 +470,12 @@ def test_rights_tools(
     assert not left, f"not recorded: {', '.join(left)}"
 
 
-@control("audit_modules", sabotage="auditctl -D -k kernel_modules", says="finit_module")
+@control(
+    "audit_modules",
+    sabotage="auditctl -D -k kernel_modules",
+    says="finit_module",
+    also=("audit_rules_loaded",),
+)
 def test_modules(loaded: Loaded, evidence: Evidence) -> None:
     """The calls, and the program that makes them."""
     left = loaded.unrecorded(["init_module", "finit_module", "delete_module"])
