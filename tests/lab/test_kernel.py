@@ -24,7 +24,7 @@ from inputs import paths
 from tests.lab.proving import CATALOGUE, PROOFS, Outcome, ask, expect, prove
 
 VM = paths.ROOT / "lab/vm/vm"
-NAME = os.environ.setdefault("TAMENG_VM", "test")
+NAME = os.environ.setdefault("TAMENG_VM", "test-vm")
 HARDENING_INDEX = 90
 RIGHT = (State.PASS, State.NOT_APPLICABLE)
 OURS = [c.id for c in CATALOGUE if c.applies({"managed", "servers"})]
