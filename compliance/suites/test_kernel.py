@@ -343,6 +343,17 @@ def refused(ask: Ask, public: Callable[[str], Any], evidence: Evidence) -> Calla
 
 
 @control(
+    "kernel_no_rare_file_systems",
+    sabotage="allow_module udf",
+    says="can be loaded: udf",
+)
+@pytest.mark.usefixtures("own_kernel")
+def test_file_systems(refused: Callable[..., None]) -> None:
+    """A prepared disk image finds nobody who reads it."""
+    refused("cramfs", "freevxfs", "hfs", "hfsplus", "jffs2", "overlay", "squashfs", "udf")
+
+
+@control(
     "kernel_no_rare_protocols",
     sabotage="precede_module sctp",
     says="can be loaded: sctp",
@@ -381,7 +392,26 @@ def test_radio(ask: Ask, refused: Callable[..., None], evidence: Evidence) -> No
     refused("cfg80211", "bluetooth")
 
 
-# --- packages --------------------------------------------------------------------
+# --- sessions and packages --------------------------------------------------------------------
+
+
+@control(
+    "kernel_no_core_files",
+    sabotage="sed -i s/0/unlimited/ /etc/security/limits.d/zz-tameng.conf",
+    says="may write a core file",
+)
+def test_core_files(ask: Ask, evidence: Evidence) -> None:
+    """A new session can't allow itself core files, and systemd-coredump would keep none."""
+    # From where there is no limit yet; this very session has one already.
+    session = "su -s /bin/sh -c 'ulimit -Hc' nobody"
+    limit = ask(f"systemd-run --quiet --pipe -p LimitCORE=infinity {session}").strip()
+    evidence.measured("hard_limit", limit)
+    assert limit == "0", f"a session may write a core file (limit: {limit})"
+    text = ask("cat /etc/systemd/coredump.conf /etc/systemd/coredump.conf.d/*.conf", exits=(0, 1))
+    said = dict(ln.split("=", 1) for ln in text.splitlines() if "=" in ln and ln[0] not in "#;")
+    evidence.measured("coredump", said)
+    kept = said.get("Storage") != "none" or said.get("ProcessSizeMax") != "0"
+    assert not kept, "systemd-coredump would keep memory images"
 
 
 @control("kernel_no_prelink", sabotage="fake_package prelink", says="prelink is installed")

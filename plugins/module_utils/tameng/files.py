@@ -131,7 +131,11 @@ def validate(changes: list[Change], installed: bool) -> list[str]:
         item = change.wanted
         if item is None or item.content is None or item.validate is None:
             continue
-        with tempfile.NamedTemporaryFile("w", suffix=item.path.suffix) as staged:
+        # Beside the file: elsewhere AppArmor may not let the program read (chronyd, for one).
+        beside = item.path.parent if item.path.parent.is_dir() else None
+        with tempfile.NamedTemporaryFile(
+            "w", prefix=".tameng-", suffix=item.path.suffix, dir=beside
+        ) as staged:
             staged.write(item.content)
             staged.flush()
             done = run(item.validate.replace("%s", shlex.quote(staged.name)))

@@ -127,9 +127,11 @@ class Saved:
         must(["systemctl", "--quiet", "restart", timer.name])
 
     def disarm(self) -> None:
-        """Keep the change. Refuses when the host has already gone back."""
+        """Keep the change. Refuses when the host has already gone back, or is just doing so: on a
+        slow host that takes half a minute."""
         run(["systemctl", "--quiet", "stop", f"{self.unit}.timer"])
-        if self.restored():
+        going = run(["systemctl", "is-active", f"{self.unit}.service"]).out.strip()
+        if self.restored() or going == "activating":
             raise Refused("too late: the host had already gone back to its old state")
         if self.failed():
             raise Refused(f"too late: the host went back, but not whole: {self.failed()}")

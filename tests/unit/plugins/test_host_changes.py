@@ -163,6 +163,16 @@ def test_a_confirmation_that_comes_too_late_is_refused() -> None:
     assert converge.status("20261122T2Z-never")["state"] == "unknown"
 
 
+def test_a_confirmation_while_the_host_goes_back_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It isn't back yet, but nobody can stop it any more."""
+    Saved.take("20261122T1Z-a", [], [])
+    monkeypatch.setattr(saved, "run", lambda argv: Done("", 0, "activating\n", ""))
+    with pytest.raises(Refused, match="too late"):
+        converge.confirm("20261122T1Z-a")
+
+
 def test_a_state_that_its_remedy_does_not_mend_is_a_failure(home: Path) -> None:
     """Or every run would report a change and nothing would change."""
     good = State("there", f"test -e {home}/x || {{ echo missing; exit 1; }}", f"touch {home}/x")

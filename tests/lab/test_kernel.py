@@ -1,0 +1,135 @@
+"""What only a kernel of one's own shows, in a virtual machine (lab/vm/vm) that is a managed host.
+
+It is as it should be, also after a restart; a second run changes nothing; what no container can
+answer is broken and healed; with its audit rules locked it is still as it should be, and nobody
+opens them; an outside judge is content. The processor is emulated, so few rounds break all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from compliance import inventory
+from compliance.evidence import Verdict
+from compliance.verdict import State
+from inputs import paths
+from tests.lab.proving import CATALOGUE, PROOFS, Outcome, ask, expect, prove
+
+VM = paths.ROOT / "lab/vm/vm"
+NAME = os.environ.setdefault("TAMENG_VM", "test-vm")
+HARDENING_INDEX = 90
+RIGHT = (State.PASS, State.NOT_APPLICABLE)
+OURS = [c.id for c in CATALOGUE if c.applies({"managed", "servers"})]
+OF_A_KERNEL = [name for name in OURS if PROOFS[name].own_kernel]
+LOCKED = {"TAMENG_VM_LOCKED": "yes"}  # to inventory/vm: audit rules as a court has them
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the machine went through, once for the module."""
+
+    outcomes: dict[str, Outcome]
+    recap_of_second_run: str
+    after_restart: dict[str, Verdict]
+    audit_status: str
+    taking_rules_away: str
+    hardening_index: int
+
+
+@pytest.fixture(scope="module")
+def seen() -> Iterator[Seen]:
+    """Boot, apply, restart, break and heal, lock, restart, audit; then pull the plug."""
+    if os.geteuid() != 0:
+        pytest.fail("the virtual machine needs root (sudo ./tameng test)")
+    _vm("up", NAME)
+    try:
+        _apply()
+        _vm("restart", NAME)
+        outcomes = prove(inventory.load(paths.inventory("vm")), OF_A_KERNEL, few_rounds=True)
+        os.environ.update(LOCKED)
+        _apply()
+        _vm("restart", NAME)
+        after = ask(inventory.load(paths.inventory("vm")), OURS)
+        yield Seen(
+            outcomes=outcomes,
+            recap_of_second_run=_apply(),
+            after_restart={control: verdict for (control, _), verdict in after.items()},
+            audit_status=_vm("ssh", NAME, "sudo auditctl -s"),
+            taking_rules_away=_vm("ssh", NAME, "sudo auditctl -D 2>&1; true"),
+            hardening_index=_lynis(),
+        )
+    finally:
+        for name in LOCKED:
+            os.environ.pop(name, None)
+        _vm("down", NAME)
+
+
+@pytest.mark.parametrize("control", OF_A_KERNEL)
+def test_breaking_it_is_seen_and_its_role_heals_it(control: str, seen: Seen) -> None:
+    """As test_sabotage.py does it on the lab's hosts; there these say that they don't apply."""
+    expect(control, seen.outcomes[control])
+
+
+def test_all_is_right_after_a_restart(seen: Seen) -> None:
+    """What was set lasts, and the command line is that of the new start."""
+    wrong = {c: v.message for c, v in seen.after_restart.items() if v.state not in RIGHT}
+    assert not wrong
+
+
+def test_a_second_run_changes_nothing(seen: Seen) -> None:
+    """Also after a restart, and with locked audit rules."""
+    assert re.search(r"changed=0 .*failed=0", seen.recap_of_second_run)
+
+
+def test_locked_audit_rules_stay(seen: Seen) -> None:
+    """Root can't take them away until the next start."""
+    assert "enabled 2" in seen.audit_status
+    assert "Operation not permitted" in seen.taking_rules_away
+
+
+def test_an_outside_judge_is_content(seen: Seen) -> None:
+    """Lynis knows nothing of our roles."""
+    print(f"Lynis: hardening index {seen.hardening_index}")
+    assert seen.hardening_index >= HARDENING_INDEX
+
+
+def _lynis() -> int:
+    """What its report says; it writes one for programs."""
+    report = _vm(
+        *("ssh", NAME, "sudo sh -c 'lynis audit system --quick --quiet >/dev/null;"),
+        "cat /var/log/lynis-report.dat'",
+    )
+    found = re.search(r"^hardening_index=(\d+)$", report, re.MULTILINE)
+    assert found, report[-1000:]
+    return int(found[1])
+
+
+def _vm(*words: str) -> str:
+    return _run([str(VM), *words])
+
+
+def _apply() -> str:
+    playbook = str(Path(sys.executable).with_name("ansible-playbook"))
+    return _run([playbook, "-i", "inventory/vm/hosts.yml", "playbooks/site.yml"])
+
+
+def _run(command: list[str]) -> str:
+    done = subprocess.run(
+        command,
+        cwd=paths.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        pytest.fail(f"{' '.join(command)} failed:\n{(done.stdout + done.stderr)[-3000:]}")
+    return done.stdout
