@@ -64,7 +64,12 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible ships no typ
             info = origin.describe(self._inventory, _selection(self._playbook))
             runs = paths.var(self._inventory.court) / "runs"
             self._recorder = Recorder.begin(runs, "apply", info)
-        except (OSError, BadInput) as exc:
+        except BadInput as exc:
+            # Ansible turns any other exception of a callback into a warning, and goes on.
+            for complaint in exc.complaints:
+                self._display.error(str(complaint))
+            raise SystemExit(2) from None
+        except OSError as exc:
             self._give_up(exc)
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
