@@ -44,7 +44,8 @@ TAGS = {"log_server": "logging,log_server"}
 NOT_OURS = [
     "/etc/.git", "/etc/.etckeeper",  # the history of the rest; a rollback is an entry in it
     # The last lists but one, which each tool that changes an account leaves, and its lock.
-    "/etc/passwd-", "/etc/group-", "/etc/[gs]*shadow-", "/etc/sub?id-", "/etc/.pwd.lock",
+    "/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-", "/etc/sub?id-",
+    "/etc/.pwd.lock",
     "/home/*/.ansible", "/root/.ansible",  # Ansible's own, while it works
     "/home/*/.sudo_as_admin_successful",  # made by sudo when an administrator uses it
 ]  # fmt: skip
