@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from compliance.suite import Ask, Evidence, broken, control
+from compliance.suite import Ask, Evidence, broken, control, not_applicable
 
 LOCK = {
     "org.gnome.desktop.session idle-delay",
@@ -212,6 +212,62 @@ def test_chromium_is_managed(ask: Ask, host: Any, evidence: Evidence) -> None:
         assert said, f"Chromium has no {key}"
         other = [path for path, one in said.items() if one != value]
         assert not other, f"{key} is otherwise in {', '.join(other)}"
+
+
+@pytest.fixture
+def usb(ask: Ask) -> None:
+    """For machines with a USB bus."""
+    if ask("test -d /sys/bus/usb/devices; echo $?").strip() != "0":
+        not_applicable("the machine has no USB bus")
+
+
+@control(
+    "desktop_usb_guarded",
+    sabotage="usbguard set-parameter ImplicitPolicyTarget allow",
+    says="whatever is plugged in is let in",
+)
+@pytest.mark.usefixtures("own_kernel", "usb")
+def test_strange_usb_devices_stay_shut(host: Any, ask: Ask, evidence: Evidence) -> None:
+    """The guard runs and refuses what it doesn't know, and the kernel waits for its leave."""
+    target = host.run("usbguard get-parameter ImplicitPolicyTarget").stdout.strip()
+    waits = ask("cat /sys/bus/usb/devices/usb*/authorized_default").split()
+    evidence.measured("implicit_target", target)
+    evidence.measured("authorized_default", waits)
+    assert target, "no USBGuard answers"
+    assert target in ("block", "reject"), f"whatever is plugged in is let in ({target})"
+    assert set(waits) == {"0"}, "the kernel lets devices in before they are judged"
+
+
+@control(
+    "desktop_usb_list_named",
+    sabotage="usbguard append-rule 'allow with-interface one-of { 08:*:* }'",
+    says="allow with-interface",
+)
+@pytest.mark.usefixtures("own_kernel", "usb")
+def test_usb_rules_name_devices(ask: Ask, evidence: Evidence) -> None:
+    """No rule in force lets in a kind of device; each names one by its number or its hash."""
+    rules = ask("usbguard list-rules").splitlines()
+    evidence.measured("rules", len(rules))
+    named = re.compile(r' (id [0-9a-f]{4}:[0-9a-f]{4}|hash "[^"]+")')
+    loose = [rule for rule in rules if ": allow" in rule and not named.search(rule)]
+    assert not loose, f"a rule names no device: {'; '.join(loose)}"
+
+
+@control(
+    "desktop_usb_list_protected",
+    sabotage="echo IPCAllowedGroups=plugdev >>/etc/usbguard/tameng.conf"
+    " && systemctl restart usbguard",
+    says="plugdev",
+)
+@pytest.mark.usefixtures("own_kernel", "usb")
+def test_desk_users_cannot_let_devices_in(host: Any, ask: Ask, evidence: Evidence) -> None:
+    """Somebody of the desk's users' group asks the guard; it must not listen to him."""
+    group = ask("getent group plugdev | cut -d: -f3").strip()
+    tried = host.run(
+        f"setpriv --reuid=65534 --regid={group} --clear-groups usbguard list-devices 2>&1"
+    )
+    evidence.measured("answer", tried.stdout.strip()[-100:])
+    assert tried.rc != 0, "who is in plugdev may let devices in"
 
 
 def _policy(host: Any, path: str) -> dict[str, Any]:

@@ -55,9 +55,11 @@ def journald(ask: Ask) -> dict[str, str]:
 
 
 @pytest.fixture
-def sender(ask: Ask, public: Public) -> None:
+def sender(ask: Ask, public: Public, target: Any) -> None:
     """For what only a host does that sends its log elsewhere."""
     if not public("logging_server"):
+        if "log_servers" not in target.groups:
+            broken("the inventory names no log server for this host (logging_server)")
         listening = ask(f"ss -Hltn 'sport = :{PORT}'").splitlines()
         not_applicable(f"it is the log server itself ({len(listening)} sockets on port {PORT})")
 

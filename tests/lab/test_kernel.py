@@ -27,7 +27,7 @@ VM = paths.ROOT / "lab/vm/vm"
 NAME = os.environ.setdefault("TAMENG_VM", "test-vm")
 HARDENING_INDEX = 90
 RIGHT = (State.PASS, State.NOT_APPLICABLE)
-OURS = [c.id for c in CATALOGUE if c.applies({"managed", "servers"})]
+OURS = [c.id for c in CATALOGUE if c.applies({"managed", "servers", "endpoints"})]
 OF_A_KERNEL = [name for name in OURS if PROOFS[name].own_kernel]
 LOCKED = {"TAMENG_VM_LOCKED": "yes"}  # to inventory/vm: audit rules as a court has them
 
@@ -37,6 +37,7 @@ class Seen:
     """What the machine went through, once for the module."""
 
     outcomes: dict[str, Outcome]
+    blocked_devices: str
     recap_of_second_run: str
     after_restart: dict[str, Verdict]
     audit_status: str
@@ -54,12 +55,15 @@ def seen() -> Iterator[Seen]:
         _apply()
         _vm("restart", NAME)
         outcomes = prove(inventory.load(paths.inventory("vm")), OF_A_KERNEL, few_rounds=True)
+        _vm("plug", NAME, "usb-mouse")
+        blocked = _vm("ssh", NAME, "sleep 5; sudo usbguard list-devices --blocked")
         os.environ.update(LOCKED)
         _apply()
         _vm("restart", NAME)
         after = ask(inventory.load(paths.inventory("vm")), OURS)
         yield Seen(
             outcomes=outcomes,
+            blocked_devices=blocked,
             recap_of_second_run=_apply(),
             after_restart={control: verdict for (control, _), verdict in after.items()},
             audit_status=_vm("ssh", NAME, "sudo auditctl -s"),
@@ -93,6 +97,12 @@ def test_locked_audit_rules_stay(seen: Seen) -> None:
     """Root can't take them away until the next start."""
     assert "enabled 2" in seen.audit_status
     assert "Operation not permitted" in seen.taking_rules_away
+
+
+def test_a_strange_usb_device_stays_shut(seen: Seen) -> None:
+    """Plugged in while the machine runs; the keyboard that was there when it was set up is not."""
+    assert len(seen.blocked_devices.splitlines()) == 1
+    assert "Mouse" in seen.blocked_devices
 
 
 def test_an_outside_judge_is_content(seen: Seen) -> None:
