@@ -42,7 +42,10 @@ ELSEWHERE = [
         "review": "2027-01-01",
     }
 ]
-STRANGE_ZONES = {"management": {"interface": "m", "networks": ["203.0.113.0/24"]}}
+STRANGE_ZONES = {
+    "wan": {"interface": "w", "networks": []},
+    "management": {"interface": "m", "networks": ["203.0.113.0/24"]},
+}
 STATE = (  # all that the ways back below must bring back
     "nft -s list table inet tameng; sshd -T; find /etc/ssh/sshd_config.d /etc/tameng /etc/pam.d"
     " /etc/sudoers.d /etc/sudoers /etc/passwd /etc/shadow /etc/group /etc/login.defs -type f"
