@@ -50,6 +50,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible ships no types
         # Named here, so that the host can be asked about it even when its answer was lost.
         args["saved"] = f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{args['name']}"
         seconds = int((args.get("confirm") or {}).get("seconds", 0))
+        if seconds and not self._task.check_mode:
+            # A host that can't be reached to begin with isn't one that a change has cut off.
+            self._low_level_execute_command("exit 0", sudoable=False)
         try:
             result = self._module(args, variables)
         except AnsibleConnectionFailure as exc:
