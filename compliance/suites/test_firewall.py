@@ -209,7 +209,7 @@ def test_ipv6_neighbours_are_found(input_rules: Rules, evidence: Evidence) -> No
 
 @control(
     "firewall_flows_reviewed",
-    sabotage="nft insert rule inet tameng input udp dport 9 accept comment '\"old 2020-01-01\"'",
+    sabotage="nft add rule inet tameng input udp dport 9 accept comment '\"old 2020-01-01\"'",
     says="old (2020-01-01)",
     also=("firewall_loaded_as_intended", "firewall_services_as_declared"),
 )
