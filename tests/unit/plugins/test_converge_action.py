@@ -6,7 +6,7 @@ import importlib.util
 import re
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -118,6 +118,29 @@ def test_a_host_that_shut_us_out_is_waited_for(
     assert (result["failed"], result["rolled_back"]) == (True, back)
     assert told in result["msg"]
     assert result.get("changed") is not True
+
+
+@pytest.mark.parametrize("reached", [False, True])
+def test_only_a_host_that_was_there_was_cut_off(
+    plugin: Any, monkeypatch: pytest.MonkeyPatch, *, reached: bool
+) -> None:
+    """One that never answered is unreachable at once; one that is lost meanwhile is waited for."""
+
+    def command(*_: Any, **__: Any) -> None:
+        if not reached:
+            raise GONE
+
+    monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_: {})
+    plugin._low_level_execute_command = command
+    arguments = {"name": "change", "confirm": {"seconds": 45}}
+    plugin._task = SimpleNamespace(args=arguments, _role=None, check_mode=False)
+    asked = answers(plugin, GONE, {"state": "restored"})
+    if reached:
+        assert plugin.run()["rolled_back"]
+    else:
+        with pytest.raises(AnsibleConnectionFailure):
+            plugin.run()
+        assert asked == []
 
 
 def test_the_firewall_lists_each_flow_by_family(plugin: Any) -> None:
