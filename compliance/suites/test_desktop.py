@@ -223,7 +223,8 @@ def usb(ask: Ask) -> None:
 
 @control(
     "desktop_usb_guarded",
-    sabotage="usbguard set-parameter ImplicitPolicyTarget allow",
+    sabotage="sed -i 's/^\(ImplicitPolicyTarget\)=.*/\\1=allow/' /etc/usbguard/tameng.conf"
+    " && systemctl restart usbguard",
     says="whatever is plugged in is let in",
 )
 @pytest.mark.usefixtures("own_kernel", "usb")
