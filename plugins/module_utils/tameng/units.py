@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -76,8 +77,16 @@ def apply(steps: list[Step]) -> None:
         if not done.ok and step.argv[0] == "start" and _end_forgotten(step.argv[-1]):
             done = run(["systemctl", "--quiet", *step.argv])
         if not done.ok:
-            words = run(["journalctl", "-q", "-n", "3", "-o", "cat", "-u", step.argv[-1]]).said()
-            raise Refused(f"`{done.command}` failed: {done.err.strip() or words}")
+            words = done.err.strip() or _last_words(step.argv[-1])
+            raise Refused(f"`{done.command}` failed: {words}")
+
+
+def _last_words(name: str) -> str:
+    """What the unit's processes said last; systemd's own lines tell only that it failed."""
+    said = run(["journalctl", "-q", "-n", "20", "-o", "json", "-u", name]).out.splitlines()
+    lines = [json.loads(line) for line in said]
+    own = [line for line in lines if line.get("_PID") != PID_1] or lines
+    return " / ".join(str(line.get("MESSAGE")) for line in own[-3:])
 
 
 def _end_forgotten(name: str) -> bool:

@@ -122,14 +122,23 @@ def test_a_forgotten_process_is_ended_after_the_start_failed(
     ]
 
 
+JOURNAL = """\
+{"_PID": "1", "MESSAGE": "Starting a.service"}
+{"_PID": "4711", "MESSAGE": "Address in use"}
+{"_PID": "1", "MESSAGE": "a.service: Failed with result 'exit-code'."}
+{"_PID": "1", "MESSAGE": "Failed to start a.service"}
+"""
+
+
 def test_a_failed_call_carries_the_units_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`systemctl --quiet` itself says nothing."""
+    """`systemctl --quiet` itself says nothing, and systemd's own words in the journal don't say
+    why."""
 
     def run(argv: list[str]) -> Done:
         journal = argv[0] == "journalctl"
-        return Done(" ".join(argv), 0 if journal else 1, "Address in use\n" if journal else "", "")
+        return Done(" ".join(argv), 0 if journal else 1, JOURNAL if journal else "", "")
 
     monkeypatch.setattr(units, "run", run)
     monkeypatch.setattr(units, "must", lambda argv: Done(" ".join(argv), 0, "/none\n", ""))
-    with pytest.raises(Refused, match=r"start a.service` failed: Address in use"):
+    with pytest.raises(Refused, match=r"start a.service` failed: Address in use$"):
         units.apply([units.Step(["start", "a.service"], "")])
