@@ -124,9 +124,12 @@ def _steps(unit: Unit, now: dict[str, str], touched: tuple[Path, ...]) -> list[S
     if unit.masked:
         if masked:
             return []
+        # Stopped only if it runs: a stop goes on to its parts (fail2ban is one of firewalld).
+        runs = now["ActiveState"] in RUNNING
         # Started again by the way back, if it ran: last, with its old files.
-        again = ["start", name] if now["ActiveState"] in RUNNING else []
-        return [Step(["mask", "--now", name], f"{name}: masked", ["unmask", name], again)]
+        again = ["start", name] if runs else []
+        mask = ["mask", *(["--now"] if runs else []), name]
+        return [Step(mask, f"{name}: masked", ["unmask", name], again)]
     steps = []
     if masked:
         steps.append(Step(["unmask", name], f"{name}: unmasked", ["mask", name]))
