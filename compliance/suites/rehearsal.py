@@ -136,9 +136,12 @@ def stage() -> None:
     run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/mnt")
     run("cp", "-a", "/etc/.", "/mnt/")
     run("mount", "--bind", "/mnt", "/etc")
-    for folder in ("/run/faillock", "/run/systemd/journal", "/run/dbus", "/tmp"):  # noqa: S108
+    # Only /tmp is for all: in such a folder not even root writes to another's file, where the kernel
+    # guards it (fs.protected_regular).
+    shut = ("/run/faillock", "/run/systemd/journal", "/run/dbus")
+    for folder, mode in (*((path, "755") for path in shut), ("/tmp", "1777")):  # noqa: S108
         pathlib.Path(folder).mkdir(exist_ok=True)
-        run("mount", "-t", "tmpfs", "tmpfs", folder)
+        run("mount", "-t", "tmpfs", "-o", f"mode={mode}", "tmpfs", folder)
     # Without the journal syslog(3) speaks to the console, and waits for ever if nobody reads it.
     run("mount", "--bind", "/dev/null", "/dev/console")
     # Times are no question here: nobody waits after a wrong password.
