@@ -136,8 +136,8 @@ def stage() -> None:
     run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/mnt")
     run("cp", "-a", "/etc/.", "/mnt/")
     run("mount", "--bind", "/mnt", "/etc")
-    # Only /tmp is for all: in such a folder not even root writes to another's file, where the kernel
-    # guards it (fs.protected_regular).
+    # Only /tmp is for all: in such a folder not even root writes to another's file, where the
+    # kernel guards it (fs.protected_regular).
     shut = ("/run/faillock", "/run/systemd/journal", "/run/dbus")
     for folder, mode in (*((path, "755") for path in shut), ("/tmp", "1777")):  # noqa: S108
         pathlib.Path(folder).mkdir(exist_ok=True)
