@@ -103,7 +103,7 @@ class Saved:
         for path, copy in saved.kept:
             way_back.copy(path, copy)
         saved.last = ["systemctl daemon-reload", *([restore.strip()] if restore else [])]
-        saved.last += way_back.folders(changes)
+        saved.last += way_back.folders(changes, (path for path, _ in saved.kept))
         saved.last += [_systemctl(step.again) for step in steps if step.again]
         saved._write([way_back.whole(path, copy) for path, copy in saved.kept])
         if save:

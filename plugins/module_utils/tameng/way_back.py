@@ -47,11 +47,12 @@ def altered(path: Path, old: Path) -> Iterator[str]:
             yield from altered(path / name, old / name)
 
 
-def folders(changes: Iterable[Change]) -> list[str]:
-    """The lines that remove the folders that these changes will make, the deepest first. What
-    somebody else has put in there stays, and the folder with it."""
+def folders(changes: Iterable[Change], kept: Iterable[Path] = ()) -> list[str]:
+    """The lines that remove the folders that these changes, and what makes the `kept` paths, will
+    make, the deepest first. What somebody else has put in there stays, and the folder with it."""
     changes = list(changes)
-    made = {folder for change in changes for folder in change.path.parents if not folder.exists()}
+    paths = [*(change.path for change in changes), *kept]
+    made = {folder for path in paths for folder in path.parents if not folder.exists()}
     made |= {c.path for c in changes if c.wanted and c.wanted.directory and not c.path.exists()}
     names = [shlex.quote(str(folder)) for folder in sorted(made, reverse=True)]
     return [f"test ! -d {here} || rmdir --ignore-fail-on-non-empty {here}" for here in names]

@@ -118,10 +118,13 @@ def test_a_rollback_undoes_all_runs_since(home: Path) -> None:
 def test_folders_that_a_change_made_go_when_they_are_empty(home: Path) -> None:
     """An empty folder of drop-ins is a trace, too; with another's file in it, it stays."""
     paths = [home / "made/by/us", home / "made/ours.d/one", home / "made/shared/ours"]
-    state = Saved.take("20261122T1Z-a", [Change(path, None, "", {}) for path in paths], [])
-    for path in (*paths, home / "made/shared/theirs"):
+    kept = home / "made/by_a_state/kept"
+    changes = [Change(path, None, "", {}) for path in paths]
+    state = Saved.take("20261122T1Z-a", changes, [], keep=[str(kept)])
+    for path in (*paths, home / "made/shared/theirs", kept):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
+    state.made([])
     state.restore()
     assert [path.name for path in (home / "made").rglob("*")] == ["shared", "theirs"]
 
