@@ -42,6 +42,10 @@ class Share:
         return sum(self.states.values())
 
     @property
+    def applying(self) -> int:
+        return applying(self.states)
+
+    @property
     def passed(self) -> int:
         return self.states.get(State.PASS, 0)
 
@@ -124,6 +128,11 @@ def count(results: Sequence[Result]) -> dict[State, int]:
     """How many results have each state, in the order of State; states nobody has are left out."""
     counted = {state: sum(r.state is state for r in results) for state in State}
     return {state: number for state, number in counted.items() if number}
+
+
+def applying(states: Mapping[State, int]) -> int:
+    """Of how many a share is taken: what a host says does not concern it can't be wanting."""
+    return sum(states.values()) - states.get(State.NOT_APPLICABLE, 0)
 
 
 def _results(
