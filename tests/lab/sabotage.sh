@@ -222,3 +222,18 @@ only_complain() {
 edit_menu() {
     sed -i "$1" /boot/grub/grub.cfg
 }
+
+# outbid_jail LINE: somebody else's settings of the jail for sshd, read after ours.
+outbid_jail() {
+    printf '[sshd]\n%s\n' "$1" >/etc/fail2ban/jail.d/zzz-other.local && systemctl restart fail2ban.service
+}
+
+# outbid_fail2ban LINE: somebody else's settings of the daemon, read after ours.
+outbid_fail2ban() {
+    printf '[DEFAULT]\n%s\n' "$1" >/etc/fail2ban/fail2ban.d/zzz-other.local && systemctl restart fail2ban.service
+}
+
+# tell_fail2ban KEY VALUE: said to the running daemon, and to no file.
+tell_fail2ban() {
+    fail2ban-client set sshd "$@" >/dev/null
+}

@@ -27,7 +27,12 @@ ENVIRONMENT = {**os.environ, "TAMENG_LAB": NAME, "TAMENG_LAB_SUBNET": SUBNET}
 TREE = yaml.safe_load((ROOT / "lab/roles/trees/defaults/main.yml").read_text())
 PACKAGES = [name for name in TREE["trees_prefetch"] if name != "lynis"]  # a judge, of no role
 HISTORY = "config_history"  # records the others' changes, so it stays
-HOSTS = {"managed": ["pc-1", "pc-2"], "endpoints": ["pc-1", "pc-2"], "log_servers": ["monitor"]}
+HOSTS = {
+    "managed": ["pc-1", "pc-2"],
+    "endpoints": ["pc-1", "pc-2"],
+    "servers": ["monitor"],
+    "log_servers": ["monitor"],
+}
 ROLES = {
     role["role"]: HOSTS[group]
     for play in yaml.safe_load((ROOT / "playbooks/site.yml").read_text())
