@@ -42,8 +42,8 @@ ROLES = {
     if role["role"] != HISTORY
 }
 ALL = sorted({host for hosts in HOSTS.values() for host in hosts})
-# The gate shows the certificate that the role before it brings.
-TAGS = {"log_server": "logging,log_server"}
+# The gate shows the certificate that the role before it brings; both use its script.
+TAGS = {"log_server": "logging,log_server", "warnings": "logging,warnings"}
 
 # What a host is, as far as a role can change it. What is left out is no configuration:
 NOT_OURS = [
