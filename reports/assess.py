@@ -14,6 +14,8 @@ from compliance.catalogue import Catalogue, Control
 from compliance.verdict import State
 from compliance.waivers import Estate, Waiver, Waivers
 from inputs.court import Court
+from inputs.network import Written
+from inputs.occurrences import Occurrence
 from reports.history import Asked, Month
 from reports.period import Period
 
@@ -62,6 +64,8 @@ class Assessment:
     estate: Estate
     results: tuple[Result, ...]  # in the order of catalogue and host name
     trend: tuple[Share, ...] = field(default=())
+    network: Written = field(default=Written())  # the matrix of flows
+    judged: Mapping[str, Occurrence] = field(default_factory=dict)  # by a warning's name
 
     @property
     def period(self) -> Period:

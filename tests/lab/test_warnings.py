@@ -62,7 +62,8 @@ def until(seconds: float, true: Callable[[], bool]) -> float:
 @pytest.fixture
 def fresh(lab: str) -> None:
     """An empty folder of letters, and a book that knows of no event."""
-    forget = "DELETE FROM events; DELETE FROM letters; DELETE FROM warnings WHERE kind != 'test'"
+    forget = """DELETE FROM events; DELETE FROM warnings WHERE kind != 'test';
+        DELETE FROM letters WHERE warning NOT IN (SELECT id FROM warnings)"""
     on(
         "monitor",
         f"""systemctl stop tameng-warnings.service; rm -f {LETTERS}/*

@@ -56,7 +56,7 @@ LET_GO = re.compile(
 LET_IN = re.compile(r"Accepted \S+ for (?P<user>\S+) from (?P<source>\S+) port \d+")
 NO_SUDO = re.compile(
     r"\s*(?P<user>\S+) : (?:\d+ incorrect password attempts?|a password is required"
-    r"|user NOT (?:in sudoers|authorized on host)|command not allowed) ;"
+    r"|no tty|user NOT (?:in sudoers|authorized on host)|command not allowed) ;"
 )
 # What the rules of the gateway and of each host note: tameng guest>servers: IN=guest … SRC=…
 PACKET = re.compile(
