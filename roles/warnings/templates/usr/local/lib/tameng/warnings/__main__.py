@@ -78,7 +78,11 @@ def look(book, host, settings):
     if not names:
         return
     cursor, before = book.cursor(host)
-    found, heard = journals.look(names, cursor, time.time())
+    try:
+        found, heard = journals.look(names, cursor, time.time())
+    except OSError as problem:  # a file was just dropped, or is damaged: the others are read
+        print(f"{host}: not read: {problem}", file=sys.stderr)
+        return
     if found or (heard or 0) > before + NOTED:
         events = [recognise(entry, at, host, settings["zones"]) for entry, at, _ in found]
         book.take(host, filter(None, events), found[-1][2] if found else cursor, heard)

@@ -19,8 +19,7 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE INDEX IF NOT EXISTS alike ON events (source, kind, at);
 CREATE INDEX IF NOT EXISTS age ON events (at);
 CREATE TABLE IF NOT EXISTS warnings (
-    id INTEGER PRIMARY KEY, kind TEXT, subject TEXT, zone TEXT, grade TEXT,
-    hosts TEXT,
+    id INTEGER PRIMARY KEY, kind TEXT, subject TEXT, zone TEXT, grade TEXT, hosts TEXT,
     opened REAL, last REAL, count INTEGER, told REAL);
 CREATE INDEX IF NOT EXISTS open ON warnings (kind, subject, last);
 CREATE TABLE IF NOT EXISTS letters (
