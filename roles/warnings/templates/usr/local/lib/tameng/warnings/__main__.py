@@ -10,7 +10,6 @@ warnings facts      all that an audit asks, as JSON
 import json
 import os
 import sqlite3
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 import journals
 import sending
 from book import HOME, Book
-from events import TEST, recognise
+from events import recognise
 
 SETTINGS = Path("/etc/tameng/warnings.json")
 BOOK = HOME / "book.sqlite"
@@ -116,8 +115,7 @@ def test_is_due(book, settings, now):
 
 def test():
     """Says something in the journal, as any program would; from there on it goes its way."""
-    line = f"uji {time.strftime('%d-%m-%Y %H:%M:%S')}"
-    subprocess.run(["systemd-cat", "-t", TEST, "echo", line], check=True)
+    journals.say(f"uji {time.strftime('%d-%m-%Y %H:%M:%S')}")
 
 
 def facts(book):

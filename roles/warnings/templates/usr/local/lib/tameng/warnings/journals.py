@@ -2,12 +2,17 @@
 
 from pathlib import Path
 
-from events import SENDERS
+from events import SENDERS, TEST
 from systemd import journal
 
 OWN = Path("/var/log/journal") / Path("/etc/machine-id").read_text().strip()
 REMOTE = Path("/var/log/journal/remote")
 FIRST_LOOK = 3600  # seconds back, where no look has ended yet
+
+
+def say(line):
+    """By this process itself: of one that ends at once journald may not find out the unit."""
+    journal.send(line, SYSLOG_IDENTIFIER=TEST)
 
 
 def files(host, own):
