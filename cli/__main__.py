@@ -11,7 +11,7 @@ from cli.footing import STATE
 from inputs.errors import BadInput
 
 # In the order of --help. Each names a module of this package.
-VERBS = ("demo", "test", "lab", "apply", "rollback", "audit", "report", "verify", "trace")
+VERBS = ("demo", "test", "lab", "apply", "rollback", "audit", "record", "report", "verify", "trace")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -17,7 +17,7 @@ _EXAMPLES = """\
 examples:
   tameng trace           one line a step, then what is not covered
   tameng trace --json    everything, for another program: step -> controls -> role, test, documents
-  tameng trace --norm cis_debian13    what is proven, decided and open of a norm
+  tameng trace --norm cis_debian13    what is proven, void, decided and open
 """
 
 
@@ -67,14 +67,18 @@ def _norm(known: Catalogue, name: str, *, as_data: bool) -> int:
         print(json.dumps(covered.as_data(), ensure_ascii=False, indent=1))
         return 0
     print(f"{norm.title} {norm.version}, {', '.join(norm.aim)}: what a program can judge")
-    print(f"\n{'section':<13}{'all':>5}{'proven':>8}{'decided':>9}  open")
+    print(f"\n{'section':<13}{'all':>5}{'proven':>8}{'void':>6}{'decided':>9}  open")
     for section in covered.sections():
-        proven, decided = (len(covered.counted(s, section)) for s in ("proven", "decided"))
+        proven = len(covered.counted("proven", section))
+        void, decided = (len(covered.counted(s, section)) for s in ("void", "decided"))
         left = " ".join(covered.counted("open", section)) or "-"
         total = len(covered.counted(section=section))
-        begin = f"{section:<13}{total:>5}{proven:>8}{decided:>9}  "
+        begin = f"{section:<13}{total:>5}{proven:>8}{void:>6}{decided:>9}  "
         print(textwrap.fill(left, 110, initial_indent=begin, subsequent_indent=" " * len(begin)))
-    print(f"\n{len(covered.counted())} recommendations: {covered.share('proven'):.1f} % proven,")
+    void = len(covered.counted("void"))
+    print(f"\n{len(covered.counted())} recommendations,")
+    print(f"{void} of them void: they speak of a tool that is proven absent; of the rest")
+    print(f"{covered.share('proven'):.1f} % proven,")
     print(f"{covered.share('decided'):.1f} % decided otherwise (docs/how-to/decisions.md),")
     print(f"{covered.share('open'):.1f} % open")
     return 0

@@ -1,7 +1,9 @@
-"""Which recommendations the norms have, and which of them are proven, decided or still open.
+"""Which recommendations the norms have, and which of them are proven, void, decided or still open.
 
 *Proven*: a control of the catalogue names it. *Decided*: it is deliberately not done as written;
-docs/how-to/decisions.md says what stands instead. A recommendation is one or the other, never both.
+docs/how-to/decisions.md says what stands instead. *Void*: decided, too, but norms describe rival
+tools of which a host has one, and a control proves that the one it speaks of does nothing here.
+A recommendation is one of these, never two.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from inputs.yamlfile import Strict
 NORMS = Path(__file__).resolve().parent / "norms"
 
 Level = Literal["L1", "L2", "workstation", "minimal", "intermediary", "enhanced", "high"]
-Coverage = Literal["proven", "decided", "open"]
+Coverage = Literal["proven", "void", "decided", "open"]
 
 
 class Recommendation(Strict):
@@ -33,6 +35,7 @@ class Recommendation(Strict):
     automated: bool
     about: str = Field(min_length=3)
     decision: Slug | None = None
+    void_by: Slug | None = None  # the control that proves the rival tool absent
 
     @property
     def section(self) -> str:
@@ -64,6 +67,8 @@ class Covered:
     def state(self, item: Recommendation) -> Coverage:
         if item.id in self.proven_by:
             return "proven"
+        if item.void_by:
+            return "void"
         return "decided" if item.decision else "open"
 
     def counted(self, state: Coverage | None = None, section: str | None = None) -> list[str]:
@@ -81,8 +86,9 @@ class Covered:
         return list(dict.fromkeys(self.norm.by_id[i].section for i in self.counted()))
 
     def share(self, *states: Coverage) -> float:
-        """Percent of what counts that is in one of these states."""
-        return 100 * sum(len(self.counted(state)) for state in states) / len(self.counted())
+        """Percent of what counts and isn't void that is in one of these states."""
+        all_of_it = len(self.counted()) - len(self.counted("void"))
+        return 100 * sum(len(self.counted(state)) for state in states) / all_of_it
 
     def as_data(self) -> dict[str, Any]:
         """Everything, for another program; the counts are of what counts, the items are all."""
@@ -90,6 +96,7 @@ class Covered:
             **self.norm.model_dump(exclude={"items"}),
             "automatable": len(self.counted()),
             "proven": len(self.counted("proven")),
+            "void": len(self.counted("void")),
             "decided": len(self.counted("decided")),
             "open": self.counted("open"),
             "items": [
@@ -118,9 +125,11 @@ def load(folder: Path = NORMS) -> dict[str, Norm]:
             complaints.append(Complaint(file, lines[("norm",)], f"expected norm: {file.stem}"))
         seen: set[str] = set()
         for index, item in enumerate(norm.items):
+            line = lines[("items", index)]
             if item.id in seen:
-                line = lines[("items", index)]
                 complaints.append(Complaint(file, line, f"{item.id} is already there"))
+            if item.void_by and not item.decision:
+                complaints.append(Complaint(file, line, f"{item.id}: void by which decision?"))
             seen.add(item.id)
         found[norm.norm] = norm
     if complaints:

@@ -73,6 +73,27 @@ class Flow(Strict):
     review: dt.date
 
 
+@dataclass(frozen=True)
+class Written:
+    """The matrix as a person wrote it, for a reader: names stand for themselves."""
+
+    isolated: tuple[str, ...] = ()
+    flows: tuple[Flow, ...] = ()
+
+
+def written(folder: Path) -> Written:
+    """Of an inventory; empty where none has been written. Raises BadInput."""
+    file = folder / FILE
+    if not file.exists():
+        return Written()
+    data, lines = yamlfile.load_with_lines(file)
+    flows = yamlfile.validate(file, data.get("network_flows"), lines, list[Flow])
+    zones = data.get("network_zones") or {}
+    return Written(
+        tuple(name for name, zone in zones.items() if zone.get("isolated")), tuple(flows)
+    )
+
+
 class File(Strict):
     network_zones: dict[Slug, Zone]
     network_flows: list[Flow]

@@ -14,6 +14,8 @@ from compliance.catalogue import Catalogue, Control
 from compliance.verdict import State
 from compliance.waivers import Estate, Waiver, Waivers
 from inputs.court import Court
+from inputs.network import Written
+from inputs.occurrences import Occurrence
 from reports.history import Asked, Month
 from reports.period import Period
 
@@ -42,6 +44,10 @@ class Share:
         return sum(self.states.values())
 
     @property
+    def applying(self) -> int:
+        return applying(self.states)
+
+    @property
     def passed(self) -> int:
         return self.states.get(State.PASS, 0)
 
@@ -58,6 +64,8 @@ class Assessment:
     estate: Estate
     results: tuple[Result, ...]  # in the order of catalogue and host name
     trend: tuple[Share, ...] = field(default=())
+    network: Written = field(default=Written())  # the matrix of flows
+    judged: Mapping[str, Occurrence] = field(default_factory=dict)  # by a warning's name
 
     @property
     def period(self) -> Period:
@@ -124,6 +132,11 @@ def count(results: Sequence[Result]) -> dict[State, int]:
     """How many results have each state, in the order of State; states nobody has are left out."""
     counted = {state: sum(r.state is state for r in results) for state in State}
     return {state: number for state, number in counted.items() if number}
+
+
+def applying(states: Mapping[State, int]) -> int:
+    """Of how many a share is taken: what a host says does not concern it can't be wanting."""
+    return sum(states.values()) - states.get(State.NOT_APPLICABLE, 0)
 
 
 def _results(

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compliance import evidence, waivers
 from compliance.catalogue import Catalogue
 from compliance.waivers import Estate
+from inputs import network, occurrences
 from inputs.court import Court
 from inputs.errors import BadInput
 from reports import history, render
 from reports.assess import Assessment, assess
-from reports.documents import daftar_periksa, rekap_bulanan
+from reports.documents import daftar_periksa, peringatan_dini, rekap_bulanan
 from reports.period import Period
 
-DOCUMENTS = (rekap_bulanan, daftar_periksa)
+DOCUMENTS = (rekap_bulanan, daftar_periksa, peringatan_dini)
 MONTHS_BACK = 11  # of evidence before the period, for what came back and for the trend
 
 
@@ -41,7 +42,11 @@ def read(
     known = {host: groups for m in months.values() for host, groups in m.estate.items()}
     known |= {host: list(groups) for host, groups in estate.items()}
     exceptions = waivers.load(inventory, catalogue, court, known)
-    return assess(period, months, catalogue, exceptions, court, estate)
+    return replace(
+        assess(period, months, catalogue, exceptions, court, estate),
+        network=network.written(inventory),
+        judged=occurrences.load(inventory, court.people),
+    )
 
 
 def build(assessment: Assessment) -> list[File]:

@@ -155,7 +155,15 @@ def test_every_decision_is_explained_and_used() -> None:
 
 @pytest.mark.parametrize("norm", norms.names())
 def test_a_norm_is_met(norm: str) -> None:
-    """Of what a program can judge at least 95 % is proven or decided, and little of it decided."""
+    """Of what a program can judge, and what isn't about a tool that is proven absent, at least 95 %
+    is proven, and the rest decided. ANSSI: what its few others want, docs/how-to/decisions.md says.
+    """
     covered = norms.cover(norms.load()[norm], CATALOGUE)
-    assert covered.share("proven", "decided") >= 95
-    assert covered.share("decided") <= 12
+    assert covered.share("proven") >= (89 if norm == "anssi_bp028" else 95)
+    assert covered.share("proven", "decided") == 100
+
+
+def test_what_makes_a_recommendation_void_is_asked() -> None:
+    """By a control that there is."""
+    items = [item for norm in norms.load().values() for item in norm.items]
+    assert {item.void_by for item in items if item.void_by} <= set(CATALOGUE.by_id)

@@ -23,6 +23,7 @@ PROGRAM = base64.b64encode(Path(__file__).with_name("crossing.py").read_bytes())
 OUTSIDE = "wan"
 # Somewhere in the world: packets to it stay in the copy.
 WORLD = ["9.9.9.9", "2620:fe::fe"]
+NOTERS = "/proc/net/netfilter/nfnetlink_log"
 UNUSED = ["tcp/7", "udp/7"]
 MOST_CONNECTIONS = 1024
 Row = dict[str, Any]
@@ -297,6 +298,30 @@ def test_each_refusal_is_counted_and_noted(ask: Ask, matrix: Any, evidence: Evid
             silent.append(f"{a}_to_{b}")
     evidence.measured("pairs", len(matrix.zones) * (len(matrix.zones) - 1))
     assert not silent, f"refusals are not counted and noted in {', '.join(silent)}"
+
+
+@control(
+    "network_refusals_told",
+    sabotage="systemctl stop ulogd2.service",
+    says="nobody takes down",
+)
+def test_what_is_noted_is_taken_down(ask: Ask, evidence: Evidence) -> None:
+    """Each group that the loaded rules note refusals in has somebody bound to it, by the kernel's
+    own list; he runs, and starts with the machine."""
+    table = json.loads(ask("nft -j list table inet tameng_gateway"))["nftables"]
+    noted = {
+        expression["log"].get("group")
+        for rule in (item["rule"] for item in table if "rule" in item)
+        for expression in rule["expr"]
+        if "log" in expression
+    }
+    bound = {int(line.split()[0]) for line in ask(f"cat {NOTERS}").splitlines()}
+    unit = ask("systemctl show ulogd2.service -p UnitFileState --value").strip()
+    evidence.measured("groups", sorted(noted, key=str))
+    evidence.measured("bound", sorted(bound))
+    assert noted, "the loaded rules note nothing"
+    assert noted <= bound, f"nobody takes down what the rules note in {sorted(noted - bound)}"
+    assert unit == "enabled", f"ulogd2.service is {unit or 'absent'}"
 
 
 def _somebody(network: str) -> str:

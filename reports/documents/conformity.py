@@ -45,8 +45,8 @@ def conformity(a: Assessment, by_step: Sequence[steps.StepResult]) -> Section:
 
 
 def _step_row(s: steps.StepResult) -> Row:
-    waived = s.states.get(State.WAIVED, 0)
-    notes = (f"{waived} dikecualikan",) if waived else ()
+    aside = {"dikecualikan": State.WAIVED, "tidak berlaku": State.NOT_APPLICABLE}
+    notes = tuple(f"{s.states[x]} {word}" for word, x in aside.items() if s.states.get(x))
     counts = (DASH, DASH, DASH)
     if s.due:
         passed, failed = s.states.get(State.PASS, 0), s.states.get(State.FAIL, 0)

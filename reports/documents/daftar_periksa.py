@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from compliance.catalogue import Control
@@ -11,12 +10,12 @@ from compliance.verdict import State
 from reports import words
 from reports.assess import Assessment, Result, count
 from reports.documents import frame, runs, tables
-from reports.documents.parts import DASH, STATE_TONES, Cell, Column, Frame, Row, Section, Table
+from reports.documents.parts import DASH, STATE_TONES, Cell, Column, Row, Section, Sheet, Table
 from reports.findings import decisions
 
 CODE = "C3"
 FILE = "C3-daftar-periksa"
-TEMPLATE = "daftar_periksa.html.j2"
+TEMPLATE = "sheet.html.j2"
 
 # A control's result in one word is the worst of its hosts', in this order.
 WORST_FIRST = (
@@ -30,19 +29,10 @@ WORST_FIRST = (
 )
 
 
-@dataclass(frozen=True)
-class Checklist:
-    """All strings of the document."""
-
-    frame: Frame
-    summary: str
-    sections: tuple[Section, ...]
-
-
-def build(a: Assessment) -> Checklist:
+def build(a: Assessment) -> Sheet:
     """Put the assessment into words."""
     exceptions = tables.waivers(a, decisions(a).unused)
-    return Checklist(
+    return Sheet(
         frame=frame.build(
             a,
             CODE,
@@ -52,7 +42,12 @@ def build(a: Assessment) -> Checklist:
         ),
         summary=_summary(a),
         sections=(
-            Section("kontrol", "Kontrol, harapan, hasil dan bukti", (runs.key(a),), (_table(a),)),
+            Section(
+                "kontrol",
+                "Kontrol, harapan, hasil dan bukti",
+                (runs.key(a),),
+                (table(a, list(a.catalogue)),),
+            ),
             Section(
                 "pengecualian",
                 "Pengecualian",
@@ -77,13 +72,14 @@ def _summary(a: Assessment) -> str:
     )
 
 
-def _table(a: Assessment) -> Table:
+def table(a: Assessment, controls: Sequence[Control]) -> Table:
+    """A row for each of these controls, by family."""
     labels = runs.labels(a)
-    by_control = {c.id: [r for r in a.results if r.control is c] for c in a.catalogue}
+    by_control = {c.id: [r for r in a.results if r.control is c] for c in controls}
     rows = []
-    for family, controls in groupby(a.catalogue, key=lambda c: c.family):
+    for family, members in groupby(controls, key=lambda c: c.family):
         rows.append(Row((Cell(f"Keluarga {family}"),), group=True))
-        rows += [_row(c, by_control[c.id], labels) for c in controls]
+        rows += [_row(c, by_control[c.id], labels) for c in members]
     columns = (
         Column("Kontrol", 25),
         Column("Harapan", 27),

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from compliance.verdict import State
 from reports import words
-from reports.assess import Assessment
+from reports.assess import Assessment, applying
 from reports.documents import boxes
 from reports.documents.parts import DASH, WORD_TONES, Cell
 from reports.findings import Decisions, Finding, Return
@@ -93,7 +93,7 @@ def _verdict(
 
 
 def _figures(assessment: Assessment) -> tuple[Figure, ...]:
-    states, due = assessment.states, len(assessment.results)
+    states, due = assessment.states, applying(assessment.states)
     unknown = sum(states.get(s, 0) for s in (State.ERROR, State.UNREACHABLE, State.NOT_RUN))
     passed = states.get(State.PASS, 0)
     hosts = {r.host for r in assessment.results}
@@ -104,8 +104,10 @@ def _figures(assessment: Assessment) -> tuple[Figure, ...]:
         share = words.percent(passed, due) if due else DASH
         failed = words.number(states.get(State.FAIL, 0))
         waived = words.number(states.get(State.WAIVED, 0))
+    no_matter = states.get(State.NOT_APPLICABLE, 0)
+    aside = f"; {words.number(no_matter)} lagi Tidak Berlaku" if no_matter else ""
     return (
-        Figure(share, f"{words.number(passed)} dari {words.number(due)} pemeriksaan Sesuai"),
+        Figure(share, f"{words.number(passed)} dari {words.number(due)} pemeriksaan Sesuai{aside}"),
         Figure(failed, "Tidak Sesuai"),
         Figure(waived, "Dikecualikan"),
         Figure(words.number(unknown), "belum dapat dinilai"),
@@ -120,5 +122,6 @@ def _matrix(assessment: Assessment, steps: Sequence[StepResult]) -> Iterable[Mat
 
 
 def _tile(step: StepResult) -> Cell:
-    passed = f"{step.states.get(State.PASS, 0)}/{step.due}" if step.due else ""
+    due = applying(step.states)
+    passed = f"{step.states.get(State.PASS, 0)}/{due}" if due else ""
     return Cell(step.word, (passed,) if passed else (), WORD_TONES[step.word])

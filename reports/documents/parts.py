@@ -136,3 +136,12 @@ class Frame:
     provenance: str  # on each page's foot: commit and manifest
     created: str  # ISO time of the evidence, for the PDF's own dates; empty without evidence
     signatures: tuple[Signature, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A document for those who work with it: a summary and its sections, all of it restricted."""
+
+    frame: Frame
+    summary: str
+    sections: tuple[Section, ...]

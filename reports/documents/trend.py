@@ -18,19 +18,20 @@ def section(trend: Sequence[Share]) -> Section:
         Row(
             (
                 Cell(words.month(s.period)),
-                Cell(words.percent(s.passed, s.due) if s.due else "tanpa bukti"),
+                Cell(_share(s)),
                 *(Cell(words.number(n) if s.due else DASH) for n in _counts(s)),
             )
         )
         for s in trend
     )
     columns = (
-        Column("Bulan", 28),
-        Column("Sesuai dari jatuh tempo", 24, number=True),
+        Column("Bulan", 24),
+        Column("Sesuai dari yang berlaku", 18, number=True),
         Column("Sesuai", 12, number=True),
         Column("Tidak Sesuai", 12, number=True),
         Column("Dikecualikan", 12, number=True),
         Column("Belum dinilai", 12, number=True),
+        Column("Tidak Berlaku", 10, number=True),
     )
     return Section(
         "kecenderungan",
@@ -40,19 +41,27 @@ def section(trend: Sequence[Share]) -> Section:
     )
 
 
-def _counts(s: Share) -> tuple[int, int, int, int]:
+def _share(s: Share) -> str:
+    if not s.due:
+        return "tanpa bukti"
+    return words.percent(s.passed, s.applying) if s.applying else DASH
+
+
+def _counts(s: Share) -> tuple[int, ...]:
     unknown = sum(s.states.get(x, 0) for x in (State.ERROR, State.UNREACHABLE, State.NOT_RUN))
-    return s.passed, s.states.get(State.FAIL, 0), s.states.get(State.WAIVED, 0), unknown
+    failed, waived, no_matter = (
+        s.states.get(x, 0) for x in (State.FAIL, State.WAIVED, State.NOT_APPLICABLE)
+    )
+    return s.passed, failed, waived, unknown, no_matter
 
 
 def _picture(trend: Sequence[Share]) -> Picture:
     bars = []
     for index, s in enumerate(trend):
-        height = round(HEIGHT * s.passed / s.due, 2) if s.due else 0.0
-        label = words.percent(s.passed, s.due) if s.due else "tanpa bukti"
+        height = round(HEIGHT * s.passed / s.applying, 2) if s.applying else 0.0
         month = words.short_month(s.period)
         last = index == len(trend) - 1
-        bars.append(Bar(index * BAR, round(HEIGHT - height, 2), height, label, month, last))
+        bars.append(Bar(index * BAR, round(HEIGHT - height, 2), height, _share(s), month, last))
     said = ", ".join(f"{words.month(s.period)} {b.label}" for s, b in zip(trend, bars, strict=True))
     title = "Bagian pemeriksaan yang Sesuai setiap bulan"
     return Picture(title, f"{title}: {said}.", BAR * max(len(bars), 6), tuple(bars))

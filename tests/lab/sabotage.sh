@@ -122,6 +122,34 @@ open_gate() {
     systemctl restart tameng-log-gate.service
 }
 
+# in_warnings_book STATEMENT: somebody's hand in the early warning's book.
+in_warnings_book() {
+    python3 -c 'import sqlite3, sys
+with sqlite3.connect("/var/lib/tameng-warnings/book.sqlite", 20) as book: book.execute(sys.argv[1])' "$1"
+}
+
+# deafen_warnings: the early warning sees no other host's log, for two hours by now.
+deafen_warnings() {
+    outbid system/tameng-warnings.service.d tameng-warnings.service '[Service]' InaccessiblePaths=/var/log/journal/remote
+    in_warnings_book 'UPDATE hosts SET heard = heard - 7200'
+}
+
+# misdirect_warnings: they go where nobody listens; one is on its way.
+misdirect_warnings() {
+    sed -i 's/:2525/:2526/' /etc/tameng/warnings-addresses.json
+    systemctl restart tameng-warnings.service && sleep 2 && /usr/local/sbin/warnings test
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        sleep 1
+        ! /usr/local/sbin/warnings waiting | grep -q error || return 0
+    done
+}
+
+# strand_warning: one is on its way for two hours.
+strand_warning() {
+    misdirect_warnings
+    in_warnings_book 'UPDATE letters SET made = made - 7200 WHERE sent IS NULL'
+}
+
 # old_security_hole PACKAGE: its fix taken back to the release's first state, and long seen by the machine.
 old_security_hole() {
     old=$(apt-cache madison "$1" | grep -v -- -security | awk '{ print $3; exit }')

@@ -42,8 +42,8 @@ ROLES = {
     if role["role"] != HISTORY
 }
 ALL = sorted({host for hosts in HOSTS.values() for host in hosts})
-# The gate shows the certificate that the role before it brings.
-TAGS = {"log_server": "logging,log_server"}
+# The gate shows the certificate that the role before it brings; both use its script.
+TAGS = {"log_server": "logging,log_server", "warnings": "logging,warnings"}
 
 # What a host is, as far as a role can change it. What is left out is no configuration:
 NOT_OURS = [
@@ -136,6 +136,21 @@ def test_a_rollback_undoes_a_run_and_all_later_ones(now: dict[str, set[str]]) ->
     first = apply(ALL, "time_sync")
     apply(ALL)
     goes_back(now, ALL, first, ROLES)
+
+
+def test_who_came_since_a_run_stays(now: dict[str, set[str]]) -> None:
+    """Lists of accounts go back by their lines: a person is not lost with our settings."""
+    hosts = ROLES["accounts"]
+    run = apply(hosts, "accounts")
+    on_each(hosts, "useradd -m budi && echo budi:rahasia-sekali-4711 | chpasswd -e")
+    tameng("rollback", run, "--limit", ",".join(hosts))
+    lists = "passwd shadow group gshadow"
+    there = on_each(hosts, f"for list in {lists}; do grep -c ^budi: /etc/$list; done; id -u budi")
+    assert {host: said.split()[:4] for host, said in there.items()} == dict.fromkeys(
+        hosts, ["1"] * 4
+    )
+    on_each(hosts, "userdel -r budi 2>/dev/null")
+    now |= fingerprint(hosts)
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -9,6 +9,27 @@ from pathlib import Path
 from .files import Change
 from .shell import must
 
+# An account has a line in each, and people come and go between a run and its rollback.
+ACCOUNTS = {Path("/etc", name) for name in ("passwd", "shadow", "group", "gshadow")}
+# Of the lists as the run made it (m), as it is now (c) and as it was (the last): what the run added
+# or altered is as it was; who has come, gone or been changed since then stays so.
+BY_ACCOUNT = r"""
+FILENAME == ARGV[1] { m[$1] = $0 }
+FILENAME == ARGV[2] { c[$1] = $0; order[++n] = $1 }
+FILENAME == ARGV[3] {
+    was[$1]
+    if (!($1 in c)) { if (!($1 in m)) print }
+    else if (c[$1] == m[$1]) print
+    else print c[$1]
+}
+END {
+    for (i = 1; i <= n; i++) {
+        k = order[i]
+        if (!(k in was) && c[k] != m[k]) print c[k]
+    }
+}
+"""
+
 
 def save(change: Change, to: Path) -> str:
     """Copy what a change will alter; returns the line that brings it back."""
@@ -41,10 +62,20 @@ def whole(path: Path, old: Path) -> str:
 def altered(path: Path, old: Path) -> Iterator[str]:
     """The lines for what in a path is no longer as in its copy."""
     if _look(path) != _look(old):
-        yield whole(path, old)
+        yield by_account(path, old) if path in ACCOUNTS and _there(old) else whole(path, old)
     elif path.is_dir() and not path.is_symlink():
         for name in sorted({one.name for top in (path, old) for one in top.iterdir()}):
             yield from altered(path / name, old / name)
+
+
+def by_account(path: Path, old: Path) -> str:
+    """The line after which a list of accounts is as it was, but for what others did since."""
+    made = old.with_name(f"{old.name}-made")
+    copy(path, made)
+    new = path.with_name(f".back-{path.name}")
+    here, was, kept, beside = (shlex.quote(str(one)) for one in (path, old, made, new))
+    merged = f"awk -F: {shlex.quote(BY_ACCOUNT)} {kept} {here} {was} >{beside}"
+    return f"cp -a {was} {beside} && {merged} && mv -fT {beside} {here}"
 
 
 def folders(changes: Iterable[Change], kept: Iterable[Path] = ()) -> list[str]:

@@ -1,4 +1,4 @@
-"""A norm counts each recommendation once: proven, decided or open. No reference leads astray."""
+"""A norm counts each recommendation once: proven, void, decided or open. None leads astray."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ items:
   - {id: 1.1.1, level: L1, automated: true, about: one thing}
   - {id: 1.1.2, level: L2, automated: true, about: another, decision: otherwise}
   - {id: 2.1.1, level: L1, automated: true, about: a third}
+  - {id: 2.1.4, level: L1, automated: true, about: a rival, decision: otherwise, void_by: ssh_one}
   - {id: 2.1.2, level: L1, automated: false, about: for a person}
   - {id: 2.1.3, level: workstation, automated: true, about: not for us}
 """
@@ -54,23 +55,24 @@ def covered(folder: Path) -> norms.Covered:
 def test_only_what_a_program_can_judge_counts(folder: Path) -> None:
     """Neither the manual one, though a control names it, nor the level not aimed at."""
     whole = covered(folder)
-    assert whole.counted() == ["1.1.1", "1.1.2", "2.1.1"]
+    assert whole.counted() == ["1.1.1", "1.1.2", "2.1.1", "2.1.4"]
     assert whole.counted("proven") == ["1.1.1"]
     assert whole.counted("decided") == ["1.1.2"]
+    assert whole.counted("void") == ["2.1.4"]
     assert whole.counted("open") == ["2.1.1"]
     assert whole.counted("open", "1.1") == []
     assert whole.sections() == ["1.1", "2.1"]
 
 
 def test_proven_and_decided_are_told_apart(folder: Path) -> None:
-    """A decision never adds to what is proven."""
+    """A decision never adds to what is proven, and what is void counts for nobody."""
     whole = covered(folder)
     assert round(whole.share("proven")) == 33
     assert round(whole.share("proven", "decided")) == 67
     data = whole.as_data()
-    assert (data["automatable"], data["proven"], data["decided"]) == (3, 1, 1)
+    assert (data["automatable"], data["proven"], data["void"], data["decided"]) == (4, 1, 1, 1)
     assert data["open"] == ["2.1.1"]
-    assert data["items"][3]["controls"] == ["ssh_one"]
+    assert data["items"][4]["controls"] == ["ssh_one"]
 
 
 @pytest.mark.parametrize(
@@ -100,8 +102,9 @@ def test_a_reference_that_leads_somewhere_is_fine(folder: Path) -> None:
         ("level: L2", "level: 2", 7, "level"),
         ("{id: 2.1.1,", "{id: two,", 8, "id"),
         ("norm: cis_debian13", "norm: another", 1, "expected norm: cis_debian13"),
-        ("automated: false, ", "", 9, "automated"),
+        ("automated: false, ", "", 10, "automated"),
         ("decision: otherwise", "decision: Not so", 7, "decision"),
+        (", decision: otherwise, void", ", void", 9, "void by which decision"),
         ("aim: [L1, L2]", "aim: []", 4, "aim"),
     ],
 )

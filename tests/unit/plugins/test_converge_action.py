@@ -179,7 +179,7 @@ def test_the_gateway_opens_a_family_only_to_hosts_that_have_it(plugin: Any) -> N
         ends + ' udp dport { 53 } counter goto admit comment "web D"',
         ends + ' icmp type echo-request counter goto admit comment "web D"',
     ]
-    assert 'log prefix "tameng staff>wan: "' in text
+    assert 'log group 7 prefix "tameng staff>wan: "' in text
 
 
 def test_lines_that_beat_our_sshd_settings_are_found(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from plugins.module_utils.tameng import (
     saved,
     shell,
     states,
+    way_back,
     way_in,
 )
 from plugins.module_utils.tameng.files import Change
@@ -61,6 +62,29 @@ def test_the_saved_script_brings_everything_back(home: Path) -> None:
     assert not (home / "created").exists()
     assert (state.folder / "more2").read_text() == "more\n"
     assert state.restored()
+
+
+def test_who_came_went_or_changed_since_a_run_stays_so(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a list of accounts the run's own lines go back, and nobody else's; run again, the same."""
+    accounts = home / "passwd"
+    monkeypatch.setattr(way_back, "ACCOUNTS", {accounts})
+
+    def write(lines: str) -> None:
+        accounts.write_text("".join(f"{line}\n" for line in lines.split()))
+
+    write("root:0 old:1 left:2 changed:3 lost:4")
+    accounts.chmod(0o640)
+    state = Saved.take("20261122T1Z-a", [], [], keep=[str(accounts)])
+    write("root:0 old:1:locked left:2 changed:3:locked ours:9")
+    state.made(["told"])
+    write("root:0 old:1:locked changed:3:other ours:9 budi:10")
+    there = ["root:0", "old:1", "changed:3:other", "lost:4", "budi:10"]
+    for _ in range(2):
+        subprocess.run(["/bin/sh", str(state.folder / "restore")], check=True)
+        assert accounts.read_text().split() == there
+        assert accounts.stat().st_mode & 0o777 == 0o640
 
 
 def test_owner_and_mode_alone_go_back_alone(home: Path, wanted: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from compliance import evidence, waivers
 from compliance.waivers import Waivers
 from inputs import court as courts
+from inputs import network, occurrences
 from reports import history
 from reports.assess import Assessment, assess
 from reports.period import Period
@@ -34,7 +36,11 @@ def assessed(court: sample.Court, period: Period = NOVEMBER) -> Assessment:
     known, officers = sample.catalogue(), courts.load(court.inventory)
     months = history.by_month(evidence.runs(court.folder), officers.tz, period.back(11), period)
     exceptions: Waivers = waivers.load(court.inventory, known, officers, sample.ESTATE)
-    return assess(period, months, known, exceptions, officers, sample.ESTATE)
+    return replace(
+        assess(period, months, known, exceptions, officers, sample.ESTATE),
+        network=network.written(court.inventory),
+        judged=occurrences.load(court.inventory, officers.people),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +51,9 @@ def rich_court(tmp_path_factory: pytest.TempPathFactory) -> sample.Court:
     inventory.mkdir()
     shutil.copy(ROOT / "inventory" / "lab" / "court.yml", inventory)
     (inventory / "waivers.yml").write_text(sample.WAIVERS)
+    for file, text in ((network.FILE, sample.NETWORK), (occurrences.FILE, sample.OCCURRENCES)):
+        (inventory / file).parent.mkdir(parents=True)
+        (inventory / file).write_text(text)
     made = sample.Court(folder / "var", inventory)
     sample.rich(made)
     return made

@@ -18,7 +18,7 @@ ESTATE = {
     "app": ["all", "managed", "servers"],
     "backup": ["all", "managed", "servers"],
     "gateway": ["all", "gateways", "managed"],
-    "monitor": ["all", "managed", "servers"],
+    "monitor": ["all", "log_servers", "managed", "servers"],
     "pc-1": ["all", "endpoints", "managed"],
     "pc-2": ["all", "endpoints", "managed"],
 }
@@ -33,6 +33,7 @@ CONTROLS = (
     ("time_synchronised", "Jam mesin selaras", "sedang", "C5", "managed"),
     ("updates_automatic", "Pembaruan dipasang otomatis", "sedang", "C6 D4", "servers endpoints"),
     ("updates_in_window", "Pembaruan dalam jendela waktu", "rendah", "C6", "servers"),
+    ("warnings_nothing_waits", "Peringatan tidak tertahan", "tinggi", "D1", "log_servers"),
 )
 
 Answer = Callable[[str, str], dict[str, Any] | None]  # control, host -> fields; None: not asked
@@ -139,6 +140,7 @@ def rich(court: Court) -> None:
         ("time_synchronised", "pc-1"): drift,
         ("firewall_default_deny", "backup"): {"state": "error", "message": "nft printed nothing"},
         ("updates_in_window", "monitor"): {"state": "not_applicable", "message": "no timer here"},
+        ("warnings_nothing_waits", "monitor"): {"state": "pass", "measured": WARNED},
     }
     court.audit("2026-09-29T02:00:00Z", known, faulty(september, down=["monitor"]))
     court.audit("2026-10-29T02:00:00Z", known, faulty({("time_synchronised", "pc-1"): drift}))
@@ -153,6 +155,65 @@ def rich(court: Court) -> None:
     )
     court.audit("2026-11-22T08:30:12Z", known, faulty(late, down=["pc-2"]))
 
+
+WARNED = {
+    "since": "2026-10-31T16:00:00Z",
+    "waiting": 1,
+    "events": [
+        {"kind": "crossing_refused", "zone": "guest", "week": "2026-11-16", "count": 1204},
+        {"kind": "login", "zone": "management", "week": "2026-11-09", "count": 31},
+        {"kind": "login", "zone": "management", "week": "2026-11-16", "count": 44},
+        {"kind": "login_refused", "zone": "staff", "week": "2026-11-09", "count": 12},
+        {"kind": "sudo_refused", "zone": "", "week": "2026-11-16", "count": 1},
+    ],
+    "sources": [
+        {"source": "10.77.40.11", "zone": "guest", "count": 1204},
+        {"source": "10.77.20.12", "zone": "staff", "count": 12},
+        {"source": "budi@pc-1", "zone": "", "count": 1},
+    ],
+    "warnings_count": 3,
+    "warnings": [
+        {
+            "name": "20261120-3", "kind": "sudo_refused", "subject": "budi@pc-1", "zone": "",
+            "grade": "sedang", "hosts": ["pc-1"], "count": 1, "opened": "2026-11-20T13:05:00Z",
+            "last": "2026-11-20T13:05:00Z", "sent": None,
+        },
+        {
+            "name": "20261118-2", "kind": "scan", "subject": "10.77.40.11", "zone": "guest",
+            "grade": "sedang", "hosts": ["gateway"], "count": 1204,
+            "opened": "2026-11-18T02:10:00Z", "last": "2026-11-18T02:41:30Z",
+            "sent": "2026-11-18T02:10:07Z",
+        },
+        {
+            "name": "20261110-1", "kind": "login_refused", "subject": "10.77.20.12",
+            "zone": "staff", "grade": "sedang", "hosts": ["app", "backup"], "count": 12,
+            "opened": "2026-11-10T01:00:00Z", "last": "2026-11-10T01:02:00Z",
+            "sent": "2026-11-10T01:00:09Z",
+        },
+    ],
+}  # fmt: skip
+
+OCCURRENCES = """\
+---
+occurrences:
+  - warning: 20261110-1
+    judged: exercise
+    note: "Latihan penetrasi oleh tim TI, sesuai rencana bulan ini"
+    by: nurul
+    at: 2026-11-10T03:00:00Z
+"""
+
+NETWORK = """\
+network_zones:
+  staff: {interface: staff, networks: [10.77.20.0/24]}
+  guest: {interface: guest, isolated: true, networks: ["{{ net }}.40.0/24"]}
+network_addresses: []
+network_flows:
+  - {id: web, from: [staff], to: [app], services: [tcp/443], review: "2027-05-31",
+     why: Pegawai bekerja dengan aplikasi perkara., owner: nurul}
+  - {id: printer, from: [staff, management], to: [backup], services: [tcp/9100, ping],
+     why: Uji cetak dari peladen cadangan., owner: dimas, review: "2026-11-01"}
+"""
 
 WAIVERS = """\
 waivers:

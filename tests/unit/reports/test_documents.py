@@ -1,4 +1,4 @@
-"""What C9 and C3 say: the rich month against its golden text, and what they must never say."""
+"""What the documents say: the rich month against its golden text, and what they must never say."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typst
 from compliance.verdict import State
 from reports import fonts, render
 from reports.assess import Assessment
-from reports.documents import daftar_periksa, rekap_bulanan
+from reports.documents import daftar_periksa, peringatan_dini, rekap_bulanan
 from reports.documents.boxes import Box
 from reports.documents.parts import DASH
 from reports.period import Period
@@ -22,7 +22,7 @@ from tests.unit.reports.conftest import assessed
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 DOCUMENTS = pytest.mark.parametrize(
-    "document", [rekap_bulanan, daftar_periksa], ids=lambda d: str(d.CODE)
+    "document", [rekap_bulanan, daftar_periksa, peringatan_dini], ids=lambda d: str(d.CODE)
 )
 
 
@@ -133,10 +133,25 @@ def test_a_post_nobody_holds_is_left_to_be_written(court: sample.Court) -> None:
     assert rekap_bulanan.build(assessed(court)).frame.signatures[1].name.startswith("....")
 
 
-@DOCUMENTS
+@pytest.mark.parametrize("document", [rekap_bulanan, daftar_periksa])
 def test_every_control_of_the_catalogue_is_in_it(document: ModuleType, rich: Assessment) -> None:
     told = str(Text(page(document, rich)))
     assert [c.id for c in rich.catalogue if c.id not in told] == []
+
+
+def test_every_warning_is_in_it_and_unjudged_ones_are_red(rich: Assessment) -> None:
+    """Judged by a person, or red; and whatever the evidence doesn't know isn't counted."""
+    table = next(s for s in peringatan_dini.build(rich).sections if s.anchor == "peringatan")
+    tones = {row.cells[0].text: row.cells[5].tone for row in table.tables[0].rows}
+    assert tones == {"20261110-1": "", "20261118-2": "fail", "20261120-3": "fail"}
+
+
+def test_an_overdue_flow_is_red(rich: Assessment) -> None:
+    table = peringatan_dini.build(rich).sections[0].tables[0]
+    assert {row.cells[0].text: row.cells[5].tone for row in table.rows} == {
+        "web": "",
+        "printer": "fail",
+    }
 
 
 def test_every_result_of_a_host_names_its_line_of_evidence(rich: Assessment) -> None:
@@ -160,9 +175,11 @@ def test_numbers_of_the_first_page_add_up(rich: Assessment) -> None:
     assert known == len(rich.results)
     figures = rekap_bulanan.build(rich).first.figures
     passed = rich.states[State.PASS]
-    assert figures[0].label == f"{passed} dari {known} pemeriksaan Sesuai"
+    aside = rich.states[State.NOT_APPLICABLE]
+    label = f"{passed} dari {known - aside} pemeriksaan Sesuai; {aside} lagi Tidak Berlaku"
+    assert figures[0].label == label
     parts = passed + sum(int(f.value) for f in figures[1:4])
-    assert parts == known - rich.states[State.NOT_APPLICABLE]
+    assert parts == known - aside
 
 
 def test_the_first_page_is_one_page_in_the_worst_month(rich: Assessment) -> None:

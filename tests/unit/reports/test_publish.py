@@ -9,7 +9,7 @@ import pytest
 
 from cli.__main__ import main
 from compliance import catalogue
-from inputs import paths
+from inputs import occurrences, paths
 from tests.unit.reports import sample
 
 
@@ -28,7 +28,7 @@ def report(court: sample.Court, *more: str) -> int:
     return main(["report", "2026-11", "-i", str(court.inventory), *more])
 
 
-def test_it_writes_both_documents_and_says_what_next(
+def test_it_writes_all_documents_and_says_what_next(
     home: sample.Court, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert report(home) == 0
@@ -38,6 +38,8 @@ def test_it_writes_both_documents_and_says_what_next(
         "C3-daftar-periksa.pdf",
         "C9-rekap-bulanan.html",
         "C9-rekap-bulanan.pdf",
+        "D1-peringatan-dini.html",
+        "D1-peringatan-dini.pdf",
     ]
     assert "next: " in capsys.readouterr().out
 
@@ -79,9 +81,22 @@ def break_the_waivers(court: sample.Court) -> Path:
     return path
 
 
+def break_the_occurrences(court: sample.Court) -> Path:
+    path = court.inventory / occurrences.FILE
+    path.parent.mkdir()
+    path.write_text(sample.OCCURRENCES.replace("by: nurul", "by: siapa"))
+    return path
+
+
 @pytest.mark.parametrize(
     ("damage", "line"),
-    [(change_a_verdict, 3), (cut_a_verdict, 3), (break_the_court, 4), (break_the_waivers, 3)],
+    [
+        (change_a_verdict, 3),
+        (cut_a_verdict, 3),
+        (break_the_court, 4),
+        (break_the_waivers, 3),
+        (break_the_occurrences, 6),
+    ],
 )
 def test_damage_is_named_and_the_old_files_stay(
     home: sample.Court,

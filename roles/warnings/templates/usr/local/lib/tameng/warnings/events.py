@@ -1,0 +1,108 @@
+"""Tameng, role warnings: what in a journal is an event, and which events make a warning."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+TEST = "tameng-warnings-test"  # what a test calls itself in the journal
+UNIT = "tameng-warnings.service"
+# What is read of a journal: what these call themselves, and (below) who they really are.
+SENDERS = ["sshd", "sshd-session", "sudo", "ulogd", "kernel", TEST]
+GRADES = ["rendah", "sedang", "tinggi", "uji"]  # a test is told at any hour
+
+
+@dataclass(frozen=True)
+class Event:
+    at: float
+    host: str
+    kind: str
+    source: str  # an address, a host for what it does to itself, or user@host
+    target: str = ""
+    zone: str = ""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """So many events of these kinds within so many minutes, alike in ``by``, are one warning."""
+
+    kind: str
+    events: tuple
+    at_least: int
+    minutes: int
+    grade: str
+    by: tuple = ("source",)
+    distinct: bool = False  # counted are targets, not events
+
+
+REFUSED = ("crossing_refused", "host_refused")
+RULES = [
+    Rule("login_refused", ("login_refused",), 5, 10, "sedang"),
+    Rule("login_guessed", ("login_guessed",), 1, 10, "tinggi"),
+    Rule("sudo_refused", ("sudo_refused",), 1, 10, "sedang"),
+    Rule("scan", REFUSED, 10, 10, "sedang", distinct=True),
+    Rule("insistence", REFUSED, 30, 60, "rendah", by=("source", "target")),
+    Rule("spoofed", ("spoofed",), 3, 10, "tinggi", by=("zone",)),
+    Rule("crowded", ("crowded",), 5, 10, "sedang"),
+    Rule("test", ("test",), 1, 1, "uji", by=("target",)),
+]
+# Who gets in from an address that was refused so often in the last hour may have guessed.
+GUESSES, GUESSING = 5, 3600
+
+# The one line with which sshd lets go of who didn't get in.
+LET_GO = re.compile(
+    r"(?:Connection (?:closed|reset) by|Disconnected from|Disconnecting)"
+    r" (?:authenticating|invalid) user (?P<user>.*) (?P<source>\S+) port \d+"
+)
+LET_IN = re.compile(r"Accepted \S+ for (?P<user>\S+) from (?P<source>\S+) port \d+")
+NO_SUDO = re.compile(
+    r"\s*(?P<user>\S+) : (?:\d+ incorrect password attempts?|a password is required"
+    r"|no tty|user NOT (?:in sudoers|authorized on host)|command not allowed) ;"
+)
+# What the rules of the gateway and of each host note: tameng guest>servers: IN=guest … SRC=…
+PACKET = re.compile(
+    r"tameng (?P<word>[^:]+): +IN=\S*.* SRC=(?P<source>\S+) DST=(?P<address>\S+)"
+    r".* PROTO=(?P<protocol>\S+)(?:.* DPT=(?P<port>\d+))?"
+)
+
+
+def recognise(entry, at, host, zones):
+    """The event that an entry of a host's journal tells, or None."""
+    name, said = entry.get("SYSLOG_IDENTIFIER"), str(entry.get("MESSAGE"))
+    if name in ("sshd", "sshd-session") and entry.get("_UID") == 0:
+        for kind, line in (("login_refused", LET_GO), ("login", LET_IN)):
+            if found := line.match(said):
+                source, user = found["source"], f"{found['user']}@{host}"
+                if ipaddress.ip_address(source).is_loopback:
+                    return Event(at, host, kind, host, user)
+                return Event(at, host, kind, source, user, zone_of(source, zones))
+    elif name == "sudo":
+        if found := NO_SUDO.match(said):
+            return Event(at, host, "sudo_refused", f"{found['user']}@{host}")
+    elif name == TEST and (entry.get("_UID") == 0 or entry.get("_SYSTEMD_UNIT") == UNIT):
+        return Event(at, host, "test", host, said)
+    elif entry.get("_TRANSPORT") == "kernel" or entry.get("_SYSTEMD_UNIT") == "ulogd2.service":
+        return packet(said, at, host, zones)
+    return None
+
+
+def packet(said, at, host, zones):
+    """A packet that was refused."""
+    found = PACKET.match(said)
+    if not found:
+        return None
+    word, source = found["word"], found["source"]
+    service = "/".join(filter(None, [found["protocol"].lower(), found["port"]]))
+    target = f"{found['address']} {service}"
+    if word.startswith("spoofed in "):
+        return Event(at, host, "spoofed", source, target, word.removeprefix("spoofed in "))
+    kind = {"busy": "crowded", "drop": "host_refused"}.get(word, "crossing_refused")
+    return Event(at, host, kind, source, target, zone_of(source, zones))
+
+
+def zone_of(address, zones):
+    """The zone that an address lies in; wan is whatever no other one is."""
+    one = ipaddress.ip_address(address)
+    for zone, networks in zones.items():
+        if any(one in ipaddress.ip_network(network) for network in networks):
+            return zone
+    return "wan"

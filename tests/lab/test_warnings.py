@@ -1,0 +1,128 @@
+"""A warning's whole way, by real packets and log-ins: from one host's misdeed to a letter in the
+folder of the lab's mail server. Normal use raises none; a mail server that is away costs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from email import message_from_string, policy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NET = os.environ.get("TAMENG_LAB_SUBNET", "10.77")
+LETTERS = "/var/mail/lab/new"
+ZONES = {"servers": 10, "public": 30, "guest": 40}
+
+
+def on(host: str, command: str) -> str:
+    """What a command says on a host of the lab, as root."""
+    lab = [sys.executable, "-m", "cli", "lab", "ssh", host, "sudo sh"]
+    done = subprocess.run(lab, input=command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{host}: {command}: {done.stdout}{done.stderr}"
+    return done.stdout.strip()
+
+
+def scan(zone: str, ports: int = 40) -> str:
+    """Knocks at so many closed ports. Each pair of zones has its own limit of what is noted, so
+    each test takes another zone."""
+    target = f"{NET}.{ZONES[zone]}.200"
+    knock = f'timeout 0.2 bash -c ">/dev/tcp/{target}/$p"'
+    return f"for p in $(seq 2000 {1999 + ports}); do {knock}; done 2>/dev/null; true"
+
+
+def letters() -> list[str]:
+    """Subject and text of each letter that arrived."""
+    raw = on(
+        "monitor", f"for f in $(ls {LETTERS} 2>/dev/null); do cat {LETTERS}/$f; echo ====; done"
+    )
+    found = []
+    for text in filter(str.strip, raw.split("\n====")):
+        letter = message_from_string(text.lstrip(), policy=policy.default)
+        body = letter.get_body(("plain",))
+        found.append(f"{letter['subject']}\n{body.get_content() if body else ''}")
+    return found
+
+
+def until(seconds: float, true: Callable[[], bool]) -> float:
+    """How long it took to become true."""
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() < began + seconds, f"not within {seconds} s"
+        time.sleep(1)
+    return time.monotonic() - began
+
+
+@pytest.fixture
+def fresh(lab: str) -> None:
+    """An empty folder of letters, and a book that knows of no event."""
+    forget = """DELETE FROM events; DELETE FROM warnings WHERE kind != 'test';
+        DELETE FROM letters WHERE warning NOT IN (SELECT id FROM warnings)"""
+    on(
+        "monitor",
+        f"""systemctl stop tameng-warnings.service; rm -f {LETTERS}/*
+        python3 -c 'import sqlite3, sys
+with sqlite3.connect("/var/lib/tameng-warnings/book.sqlite") as b: b.executescript(sys.argv[1])' \
+            "{forget}"
+        systemctl start tameng-warnings.service""",
+    )
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_scan_is_one_letter() -> None:
+    """Forty refused ports from a desk: one letter, within half a minute, that names the desk."""
+    on("pc-1", scan("servers"))
+    took = until(30, lambda: any("Pemindaian" in letter for letter in letters()))
+    time.sleep(12)
+    (letter,) = [letter for letter in letters() if "Pemindaian" in letter]
+    print(f"a scan's letter came {took:.0f} s after its end")
+    assert re.search(rf"Sumber: {NET}\.20\.11 \(zona staff\)", letter)
+    assert "Terlihat pada: gateway" in letter
+
+
+@pytest.mark.usefixtures("fresh")
+def test_refused_log_ins_are_one_letter_and_slips_none() -> None:
+    """Two refused log-ins and a refused packet raise nothing; six more log-ins do."""
+    knock = (
+        "ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+        " nobody@127.0.0.1 true 2>/dev/null"
+    )
+    on("pc-1", f"for n in 1 2; do {knock}; done; {scan('servers', 1)}")
+    time.sleep(15)
+    assert not letters(), "normal use is warned of"
+    on("pc-1", f"for n in 1 2 3 4 5 6; do {knock}; done; true")
+    took = until(30, lambda: any("Percobaan masuk SSH" in letter for letter in letters()))
+    print(f"a letter on refused log-ins came {took:.0f} s after the last")
+    assert len(letters()) == 1
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_mail_server_that_is_away_gets_it_later() -> None:
+    """The letter waits, the program works on, and it arrives once the server is back."""
+    on("monitor", "systemctl stop lab-mail.service")
+    try:
+        on("pc-1", scan("guest"))
+        until(30, lambda: "error" in on("monitor", "warnings waiting"))
+        assert on("monitor", "systemctl is-active tameng-warnings.service") == "active"
+    finally:
+        on("monitor", "systemctl start lab-mail.service")
+    took = until(120, lambda: any("Pemindaian" in letter for letter in letters()))
+    print(f"it came {took:.0f} s after the mail server was back")
+    until(10, lambda: on("monitor", "warnings waiting") == "")
+
+
+@pytest.mark.usefixtures("fresh")
+def test_nothing_waits_for_the_program() -> None:
+    """Stopped, logs come in as ever; started again it reads on, and nothing is missed."""
+    on("monitor", "systemctl stop tameng-warnings.service")
+    on("pc-1", scan("public") + "; logger -t proof while-it-is-away")
+    file = "/var/log/journal/remote/pc-1.journal"
+    until(30, lambda: on("monitor", f"journalctl -q -t proof --file={file} -n 1 -o cat") != "")
+    on("monitor", "systemctl start tameng-warnings.service")
+    until(30, lambda: any("Pemindaian" in letter for letter in letters()))

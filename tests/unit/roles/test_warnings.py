@@ -1,0 +1,215 @@
+"""The early warning's program: what it recognises, what it makes one warning of, when it tells."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+PROGRAM = Path(__file__).parents[3] / "roles/warnings/templates/usr/local/lib/tameng/warnings"
+ZONES = {"staff": ["10.0.20.0/24", "fd00:20::/64"], "guest": ["10.0.40.0/24"]}
+NOON = time.mktime((2026, 11, 23, 12, 0, 0, 0, 0, -1))
+NIGHT = {"from": "21:00", "to": "06:00", "but_for": "tinggi"}
+
+
+@pytest.fixture(scope="module")
+def program() -> Iterator[Any]:
+    """Its modules, as the program itself finds them."""
+    sys.path.insert(0, str(PROGRAM))
+    names = ["events", "book", "sending"]
+    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
+    yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
+    sys.dont_write_bytecode = before
+    sys.path.remove(str(PROGRAM))
+    for name in names:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def book(program: Any) -> Any:
+    """An empty one, at noon, that sends by mail."""
+    made: Any = program.book.Book(":memory:", ["mail"], clock=lambda: made.now)
+    made.now = NOON
+    made.open(365, "{}")
+    return made
+
+
+def entry(said: str, name: str = "sshd-session", **fields: Any) -> dict[str, Any]:
+    return {"SYSLOG_IDENTIFIER": name, "MESSAGE": said, "_UID": 0, **fields}
+
+
+def packet(word: str, port: int = 445, source: str = "10.0.40.9") -> str:
+    return (
+        f"tameng {word}:  IN=guest OUT=servers MAC=x SRC={source} DST=10.0.10.5 LEN=60"
+        f" PROTO=TCP SPT=4 DPT={port} SEQ=1"
+    )
+
+
+NFLOG: dict[str, Any] = {"name": "ulogd", "_SYSTEMD_UNIT": "ulogd2.service", "_UID": 101}
+
+
+@pytest.mark.parametrize(
+    ("told", "kind", "source", "target", "zone"),
+    [
+        (entry("Connection closed by invalid user a b 10.0.40.9 port 5 [preauth]"),
+         "login_refused", "10.0.40.9", "a b@app", "guest"),
+        (entry("Disconnected from authenticating user root fd00:20::7 port 5 [preauth]"),
+         "login_refused", "fd00:20::7", "root@app", "staff"),
+        (entry("Connection closed by invalid user nobody 127.0.0.1 port 5 [preauth]"),
+         "login_refused", "app", "nobody@app", ""),
+        (entry("Accepted publickey for tameng from 9.9.9.9 port 5 ssh2: ED25519 x"),
+         "login", "9.9.9.9", "tameng@app", "wan"),
+        (entry("    budi : no tty ; HOST=app.lan ; PWD=/ ; USER=root", "sudo", _UID=1001),
+         "sudo_refused", "budi@app", "", ""),
+        (entry("    tamu : 3 incorrect password attempts ; HOST=app.lan ; TTY=pts/1 ; PWD=/",
+               "sudo", _UID=1001),
+         "sudo_refused", "tamu@app", "", ""),
+        (entry(packet("guest>servers"), **NFLOG),
+         "crossing_refused", "10.0.40.9", "10.0.10.5 tcp/445", "guest"),
+        (entry(packet("spoofed in guest", source="1.2.3.4"), **NFLOG),
+         "spoofed", "1.2.3.4", "10.0.10.5 tcp/445", "guest"),
+        (entry(packet("drop"), "kernel", _TRANSPORT="kernel"),
+         "host_refused", "10.0.40.9", "10.0.10.5 tcp/445", "guest"),
+    ],
+)  # fmt: skip
+def test_what_is_an_event(
+    program: Any, told: dict[str, Any], kind: str, source: str, target: str, zone: str
+) -> None:
+    event = program.events.recognise(told, NOON, "app", ZONES)
+    assert (event.kind, event.source, event.target, event.zone) == (kind, source, target, zone)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        entry("Connection closed by 10.0.20.5 port 5 [preauth]"),
+        entry("Connection closed by invalid user x 10.0.40.9 port 5 [preauth]", _UID=1001),
+        entry(packet("guest>servers"), "ulogd", _SYSTEMD_UNIT="user@1001.service", _UID=1001),
+        entry("uji", "tameng-warnings-test", _UID=1001),
+        entry("    tameng : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/ls", "sudo"),
+    ],
+)
+def test_what_is_none(program: Any, told: dict[str, Any]) -> None:
+    """What is no sign of anything, and what somebody without rights says in another's name."""
+    assert program.events.recognise(told, NOON, "app", ZONES) is None
+
+
+def come(program: Any, book: Any, kind: str, at: float, **fields: str) -> None:
+    fields = {"host": "app", "source": "10.0.40.9", "target": "x", "zone": "guest"} | fields
+    book.now = at
+    book.take("app", [program.events.Event(at=at, kind=kind, **fields)], None, at)
+
+
+def test_a_scan_is_one_warning(program: Any, book: Any) -> None:
+    """A thousand refused packets: one warning, one letter, and all are counted."""
+    for n in range(1000):
+        come(program, book, "crossing_refused", NOON + n / 10, target=f"10.0.10.5 tcp/{n}")
+    (warning,) = book.listed(NOON)
+    assert (warning["kind"], warning["subject"], warning["count"]) == ("scan", "10.0.40.9", 1000)
+    assert len(book.outgoing("mail")) == 1
+
+
+def test_normal_use_raises_none(program: Any, book: Any) -> None:
+    """A few slips, over a day, from several desks."""
+    for n in range(40):
+        source = f"10.0.20.{n % 8}"
+        come(program, book, "login_refused", NOON + 600 * n, source=source)
+        come(program, book, "crossing_refused", NOON + 600 * n, source=source)
+    assert not book.listed(NOON)
+
+
+def test_one_that_goes_on_is_told_again_later(program: Any, book: Any) -> None:
+    """Seven hours of it, a refusal a minute: two letters of one warning. After a silence of more
+    than six hours it is another one."""
+    for n in range(7 * 60):
+        come(program, book, "login_refused", NOON + 60 * n)
+    assert len(book.listed(NOON)) == 1
+    assert len(book.outgoing("mail")) == 2
+    for n in range(5):
+        come(program, book, "login_refused", NOON + 15 * 3600 + n)
+    assert len(book.listed(NOON)) == 2
+
+
+def test_a_log_in_after_refusals_is_grave(program: Any, book: Any) -> None:
+    """Whose guesses were refused, and who then got in, may have guessed right."""
+    come(program, book, "login", NOON)
+    for n in range(5):
+        come(program, book, "login_refused", NOON + 1 + n)
+    come(program, book, "login", NOON + 60)
+    grades = {row["kind"]: row["grade"] for row in book.listed(NOON)}
+    assert grades == {"login_refused": "sedang", "login_guessed": "tinggi"}
+
+
+def test_who_is_out_of_reach_gets_it_later(program: Any, book: Any) -> None:
+    """Tried again after 30 s, then ever later up to half an hour; after a new start at once."""
+    come(program, book, "login_guessed", NOON)
+    (letter,) = book.outgoing("mail")
+    waits = []
+    for _ in range(9):
+        book.failed([letter["letter"]], "no answer")
+        waits.append(book.waiting()[0]["due"] - book.now)
+    assert waits == [30, 60, 120, 240, 480, 960, 1800, 1800, 1800]
+    assert not book.outgoing("mail")
+    book.open(365, "{}")
+    assert len(book.outgoing("mail")) == 1
+    book.sent([letter["letter"]])
+    assert not book.waiting()
+
+
+@pytest.mark.parametrize(
+    ("grade", "hour", "until"),
+    [
+        ("sedang", 12, 12), ("sedang", 21, 30), ("rendah", 23, 30), ("sedang", 3, 6),
+        ("sedang", 6, 6), ("tinggi", 3, 3), ("uji", 3, 3),
+    ],
+)  # fmt: skip
+def test_low_grades_wait_for_the_morning(program: Any, grade: str, hour: int, until: int) -> None:
+    """From nine in the evening to six in the morning."""
+    midnight = NOON - 12 * 3600
+    told = program.sending.quiet_until(NIGHT, grade, midnight + 3600 * hour)
+    assert told == midnight + 3600 * until
+    assert program.sending.quiet_until({}, grade, NOON) == NOON
+
+
+def test_every_kind_has_its_words(program: Any) -> None:
+    assert {rule.kind for rule in program.events.RULES} == set(program.sending.WORDS)
+
+
+def test_one_letter_tells_all_that_is_due(program: Any, book: Any) -> None:
+    """The gravest first, in Indonesian, with where and when."""
+    come(program, book, "sudo_refused", NOON, source="budi@app", zone="")
+    come(program, book, "login_guessed", NOON)
+    title, text = program.sending.letter("PA Contoh", book.outgoing("mail"))
+    assert title == (
+        "[PA Contoh] TINGGI: Berhasil masuk SSH setelah berulang kali ditolak: 10.0.40.9"
+        " (dan 1 lagi)"
+    )
+    assert "Sumber: 10.0.40.9 (zona guest)\nTerlihat pada: app\n" in text
+    assert text.index("TINGGI") < text.index("SEDANG")
+
+
+def test_the_month_is_counted(program: Any, book: Any) -> None:
+    """By kind, zone and the week's Monday; a test is none."""
+    for n in range(6):
+        come(program, book, "login_refused", NOON + n)
+    come(program, book, "test", NOON, target="uji")
+    month = book.month()
+    assert month["events"] == [
+        {"kind": "login_refused", "zone": "guest", "week": "2026-11-23", "count": 6}
+    ]
+    assert month["sources"] == [{"source": "10.0.40.9", "zone": "guest", "count": 6}]
+    assert [warning["kind"] for warning in month["warnings"]] == ["login_refused"]
+
+
+def test_what_is_old_goes(program: Any, book: Any) -> None:
+    come(program, book, "login_guessed", NOON)
+    book.now = NOON + 366 * 86400
+    book.prune(365)
+    assert not book.listed(0)
+    assert not book.rows("SELECT id FROM events UNION ALL SELECT id FROM letters")
