@@ -279,7 +279,7 @@ old_protocols() {
 # list_folders: the web server shows what lies in a folder that has no page.
 list_folders() {
     a2enmod -q autoindex
-    set_site '$a <Directory /var/lib/wordpress/wp-content/uploads>\nOptions +Indexes\n</Directory>'
+    set_site '$a <Directory /var/lib/wordpress/wp-content/languages>\nOptions +Indexes\n</Directory>'
 }
 
 # foreign_certificate DAYS: the web server shows a certificate of its own making.
