@@ -7,6 +7,7 @@ import ipaddress
 import json
 import re
 import shlex
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,12 @@ MOST_TRIES = 10
 LEAST_WINDOW = 300
 LEAST_BAN = 600
 LONGEST_BAN = 86400
+MOST_LISTED = 20
+# Jail and address of each ban since the month began; one that is only restored is none.
+BANS = (
+    'journalctl -q -o cat -u fail2ban.service --since "$(date +%Y-%m-01)"'
+    r" | sed -nE 's/.*\[([^]]+)\] Ban ([0-9a-fA-F.:]+)$/\1 \2/p'"
+)
 STRANGER = "192.0.2.66"  # TEST-NET-1: nobody's
 # As sshd of Debian 12 and 13 writes them: a user who isn't there, a password where only keys count.
 GUESSES = [
@@ -223,8 +230,18 @@ def test_nobody_bans_others_by_his_name_server(daemon: dict[str, Any], evidence:
     sabotage="outbid_fail2ban 'logtarget = /var/log/fail2ban.log'",
     says="/var/log/fail2ban.log",
 )
-def test_bans_are_in_the_journal(daemon: dict[str, Any], evidence: Evidence) -> None:
-    """From there they go to the log server."""
+def test_bans_are_in_the_journal(ask: Ask, daemon: dict[str, Any], evidence: Evidence) -> None:
+    """From there they go to the log server. The month's bans come along: the documents count by
+    them."""
+    bans = Counter(ask(BANS).splitlines())
+    evidence.measured("bans_count", sum(bans.values()))
+    evidence.measured(
+        "bans",
+        [
+            {"jail": line.split()[0], "address": line.split()[1], "count": count}
+            for line, count in sorted(bans.items(), key=lambda item: (-item[1], item[0]))
+        ][:MOST_LISTED],
+    )
     evidence.measured("logtarget", daemon["logtarget"])
     journal = {"SYSTEMD-JOURNAL", "SYSOUT", "STDOUT", "SYSLOG"}
     assert daemon["logtarget"] in journal, f"bans are noted in {daemon['logtarget']} only"

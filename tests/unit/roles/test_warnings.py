@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from reports.documents import watched
+
 PROGRAM = Path(__file__).parents[3] / "roles/warnings/templates/usr/local/lib/tameng/warnings"
 ZONES = {"staff": ["10.0.20.0/24", "fd00:20::/64"], "guest": ["10.0.40.0/24"]}
 NOON = time.mktime((2026, 11, 23, 12, 0, 0, 0, 0, -1))
@@ -223,7 +225,13 @@ def test_low_grades_wait_for_the_morning(program: Any, grade: str, hour: int, un
 
 
 def test_every_kind_has_its_words(program: Any) -> None:
-    assert {rule.kind for rule in program.events.RULES} == set(program.sending.WORDS)
+    """In letters, and in documents."""
+    rules = program.events.RULES
+    assert {rule.kind for rule in rules} == set(program.sending.WORDS)
+    assert {rule.kind for rule in rules} == {*watched.WARNINGS, "test"}
+    known = {kind for rule in rules for kind in rule.events}
+    assert known - {"test"} == set(watched.EVENTS) - {"login"}
+    assert known > program.events.SEEN
 
 
 def test_one_letter_tells_all_that_is_due(program: Any, book: Any) -> None:
