@@ -26,24 +26,29 @@ TAMENG = [sys.executable, "-m", "cli"]
 ENVIRONMENT = {**os.environ, "TAMENG_LAB": NAME, "TAMENG_LAB_SUBNET": SUBNET}
 TREE = yaml.safe_load((ROOT / "lab/roles/trees/defaults/main.yml").read_text())
 PACKAGES = [name for name in TREE["trees_prefetch"] if name != "lynis"]  # a judge, of no role
+ON_GATEWAYS = TREE["trees_prefetch_of"]["trixie"]
 HISTORY = "config_history"  # records the others' changes, so it stays
 HOSTS = {
     "managed": ["pc-1", "pc-2"],
     "endpoints": ["pc-1", "pc-2"],
     "servers": ["monitor"],
     "log_servers": ["monitor"],
+    "gateways": ["gateway"],
 }
 ROLES = {
-    role["role"]: HOSTS[group]
+    role["role"]: sorted({host for group in groups for host in HOSTS[group]})
     for play in yaml.safe_load((ROOT / "playbooks/site.yml").read_text())
-    for group in re.findall(r"\w+", play["hosts"])
-    if group in HOSTS
+    if (groups := HOSTS.keys() & re.findall(r"\w+", play["hosts"]))
     for role in play["roles"]
     if role["role"] != HISTORY
 }
 ALL = sorted({host for hosts in HOSTS.values() for host in hosts})
 # The gate shows the certificate that the role before it brings; both use its script.
-TAGS = {"log_server": "logging,log_server", "warnings": "logging,warnings"}
+TAGS = {
+    "log_server": "logging,log_server",
+    "warnings": "logging,warnings",
+    "detection": "logging,detection",
+}
 
 # What a host is, as far as a role can change it. What is left out is no configuration:
 NOT_OURS = [
@@ -84,6 +89,7 @@ def now() -> Iterator[dict[str, set[str]]]:
     tameng("lab", "up", "--limit", ",".join(ALL))
     install = f"apt-get install -qq --no-install-recommends {' '.join(PACKAGES)}"
     on_each(ALL, f"DEBIAN_FRONTEND=noninteractive {install}")
+    on_each(HOSTS["gateways"], f"DEBIAN_FRONTEND=noninteractive {install} {' '.join(ON_GATEWAYS)}")
     apply(ALL, HISTORY)
     yield fingerprint(ALL)
     tameng("lab", "down")

@@ -4,29 +4,15 @@ folder of the lab's mail server. Normal use raises none; a mail server that is a
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from email import message_from_string, policy
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-NET = os.environ.get("TAMENG_LAB_SUBNET", "10.77")
-LETTERS = "/var/mail/lab/new"
+from tests.lab.watching import LETTERS, NET, forget, on, until
+
 ZONES = {"servers": 10, "public": 30, "guest": 40}
-
-
-def on(host: str, command: str) -> str:
-    """What a command says on a host of the lab, as root."""
-    lab = [sys.executable, "-m", "cli", "lab", "ssh", host, "sudo sh"]
-    done = subprocess.run(lab, input=command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{host}: {command}: {done.stdout}{done.stderr}"
-    return done.stdout.strip()
 
 
 def scan(zone: str, ports: int = 40) -> str:
@@ -50,28 +36,10 @@ def letters() -> list[str]:
     return found
 
 
-def until(seconds: float, true: Callable[[], bool]) -> float:
-    """How long it took to become true."""
-    began = time.monotonic()
-    while not true():
-        assert time.monotonic() < began + seconds, f"not within {seconds} s"
-        time.sleep(1)
-    return time.monotonic() - began
-
-
 @pytest.fixture
 def fresh(lab: str) -> None:
     """An empty folder of letters, and a book that knows of no event."""
-    forget = """DELETE FROM events; DELETE FROM warnings WHERE kind != 'test';
-        DELETE FROM letters WHERE warning NOT IN (SELECT id FROM warnings)"""
-    on(
-        "monitor",
-        f"""systemctl stop tameng-warnings.service; rm -f {LETTERS}/*
-        python3 -c 'import sqlite3, sys
-with sqlite3.connect("/var/lib/tameng-warnings/book.sqlite") as b: b.executescript(sys.argv[1])' \
-            "{forget}"
-        systemctl start tameng-warnings.service""",
-    )
+    forget()
 
 
 @pytest.mark.usefixtures("fresh")
