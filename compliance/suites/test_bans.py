@@ -22,6 +22,7 @@ LEAST_WINDOW = 300
 LEAST_BAN = 600
 LONGEST_BAN = 86400
 MOST_LISTED = 20
+DETECTION = [["_SYSTEMD_UNIT=tameng-detection.service"]]
 # Jail and address of each ban since the month began; one that is only restored is none.
 BANS = (
     'journalctl -q -o cat -u fail2ban.service --since "$(date +%Y-%m-01)"'
@@ -75,6 +76,7 @@ def watched(daemon: dict[str, Any]) -> Jails:
     sabotage="systemctl disable -q --now fail2ban.service",
     says="fail2ban.service is inactive",
     also=(
+        "bans_at_gateway",
         "bans_by_address",
         "bans_end",
         "bans_noted",
@@ -170,9 +172,35 @@ def test_the_operator_can_not_be_banned(
 
 
 @control(
+    "bans_at_gateway",
+    sabotage="fail2ban-client stop zone-guest",
+    says="guest",
+)
+def test_who_scans_is_shut_out_between_the_zones(
+    ask: Ask, daemon: dict[str, Any], matrix: Any, evidence: Evidence
+) -> None:
+    """A jail for each zone believes the detection's unit, and nobody else; its rule drops what a
+    banned address begins by that zone's interface, before any way is chosen."""
+    loaded = ask("nft list table inet f2b-table", exits=(0, 1))
+    chain = loaded.partition("chain f2b-zones")[2].partition("}")[0]
+    evidence.measured("rules", chain.count(" drop"))
+    for name, zone in matrix.zones.items():
+        jail = daemon["jails"].get(f"zone-{name}")
+        assert jail, f"nobody watches for who scans out of {name}"
+        believed = jail["journalmatch"]
+        evidence.measured(name, believed)
+        assert believed == DETECTION, f"{name}: it believes {believed}"
+        for group in (f"@addr-set-zone-{name}", f"@addr6-set-zone-{name}"):
+            wanted = rf'iifname "{re.escape(zone.interface)}" ct state new ip6? saddr {group} drop'
+            assert re.search(wanted, chain), f"no rule drops what is begun by who is in {group}"
+    assert "hook prerouting" in chain, "the rules don't stand before the choice of a way"
+
+
+@control(
     "bans_own_table",
     sabotage="nft delete table inet f2b-table",
     says="no rule refuses",
+    also=("bans_at_gateway",),
 )
 def test_bans_hold_in_a_table_of_their_own(
     ask: Ask, daemon: dict[str, Any], evidence: Evidence
@@ -183,7 +211,7 @@ def test_bans_hold_in_a_table_of_their_own(
     chains = {
         item["chain"]["name"]: item["chain"]["prio"]
         for item in (i for i in ruleset if i.get("chain", {}).get("table") == "f2b-table")
-        if item["chain"].get("hook") == "input"
+        if item["chain"].get("hook") in ("input", "prerouting")
     }
     rules = [
         rule["expr"]
