@@ -106,7 +106,7 @@ ATTACKS = [
     ),
     Attack(
         "many log-ins at one machine", "pc-1",
-        [{"tcp": [f"{NET}.20.11", MONITOR, 22, SYN]}] * 30, "guessing", "guesses_seen",
+        [{"tcp": [f"{NET}.20.11", MONITOR, 22, SYN]}] * 35, "guessing", "guesses_seen",
         (f"{NET}.20.11", "zone-staff"),
     ),
     Attack(
