@@ -33,15 +33,17 @@ OLDEST_RULES = 3  # days
 MAY = 1 << 13  # CAP_NET_RAW: sees packets
 STATISTICS = 9  # seconds after which a young engine has counted once
 Public = Callable[[str], Any]
-Engine = Callable[[str], Any]
+Engine = Callable[..., Any]
 
 
 @pytest.fixture
 def engine(ask: Ask) -> Engine:
-    """Puts a question to the running engine; None is what it can't tell. Nothing is changed."""
+    """Puts a question to the running engine, ``later`` by some seconds; None is what it can't tell.
+    Nothing is changed."""
 
-    def answer(question: str) -> Any:
-        said = ask(f"suricatasc -c {shlex.quote(question)} {SOCKET}", exits=(0, 1))
+    def answer(question: str, later: int = 0) -> Any:
+        wait = f"sleep {later}; " if later else ""
+        said = ask(f"{wait}suricatasc -c {shlex.quote(question)} {SOCKET}", exits=(0, 1))
         try:
             told = json.loads(said)
         except ValueError:
@@ -71,6 +73,7 @@ def counted(engine: Engine, name: str) -> Iterator[str]:
         "detection_stops_nothing",
         "detection_tested",
         "detection_unprivileged",
+        "detection_yields",
     ),
 )
 def test_somebody_looks_on(ask: Ask, host: Any, evidence: Evidence) -> None:
@@ -200,8 +203,7 @@ def test_no_traffic_waits_for_it(ask: Ask, engine: Engine, evidence: Evidence) -
     mode = engine("capture-mode")
     counters = engine("dump-counters")
     if counters is None:  # it has just begun
-        ask(f"sleep {STATISTICS}")
-        counters = engine("dump-counters") or broken("the engine counts nothing")
+        counters = engine("dump-counters", later=STATISTICS) or broken("the engine counts nothing")
     interfaces = engine("iface-list")["count"]
     copies = [engine(f"conf-get af-packet.{n}.copy-mode") for n in range(interfaces)]
     queues = ask(f"cat {QUEUES} 2>/dev/null || true").split("\n")
