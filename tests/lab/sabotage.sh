@@ -150,10 +150,12 @@ strand_warning() {
     in_warnings_book 'UPDATE letters SET made = made - 7200 WHERE sent IS NULL'
 }
 
-# old_security_hole PACKAGE: its fix taken back to the release's first state, and long seen by the machine.
+# old_security_hole PACKAGE: a version before the security archive's, and long seen by the machine. Repacked
+# here: after a point release Debian itself has none that is older.
 old_security_hole() {
-    old=$(apt-cache madison "$1" | grep -v -- -security | awk '{ print $3; exit }')
-    DEBIAN_FRONTEND=noninteractive apt-get -q -y --allow-downgrades install "$1=$old" >/dev/null &&
+    work=$(mktemp -d) && cd "$work" && apt-get -qq -o APT::Sandbox::User=root download "$1" &&
+        dpkg-deb -R "$1"_*.deb tree && sed -i 's/^Version: .*/&~hole/' tree/DEBIAN/control &&
+        dpkg-deb -b tree old.deb >/dev/null && dpkg -i old.deb >/dev/null 2>&1 && cd / && rm -rf "$work" &&
         systemctl stop tameng-updates-waiting.service && /usr/local/lib/tameng/updates_waiting &&
         sed -i 's/"since": "[0-9-]*T/"since": "2020-01-01T/' /var/lib/tameng/updates-waiting.json
 }
