@@ -144,7 +144,7 @@ def rich(court: Court) -> None:
         ("warnings_nothing_waits", "monitor"): {"state": "pass", "measured": WARNED},
         ("bans_noted", "app"): {"state": "pass", "measured": BANNED},
         ("bans_noted", "backup"): {"state": "pass", "measured": {"bans_count": 0, "bans": []}},
-        ("bans_noted", "gateway"): {"state": "unreachable", "message": "no answer on port 22"},
+        ("bans_noted", "gateway"): {"state": "error", "message": "fail2ban said nothing"},
     }
     october = {
         ("time_synchronised", "pc-1"): drift,

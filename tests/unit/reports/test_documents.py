@@ -177,7 +177,7 @@ def test_who_was_shut_out_is_told_by_each_host(rich: Assessment) -> None:
     rows = rows_of(pola_akses, rich, "pemblokiran")
     assert rows["app"][:2] == ["3", "10.77.20.12 (2), fd00:10:77:20::19 (1)"]
     assert rows["backup"][:2] == ["0", DASH]
-    assert rows["gateway"][:2] == [State.UNREACHABLE.printed, DASH]
+    assert rows["gateway"][:2] == [State.ERROR.printed, DASH]
 
 
 def test_an_overdue_flow_is_red(rich: Assessment) -> None:
