@@ -35,7 +35,7 @@ class Recommendation(Strict):
     automated: bool
     about: str = Field(min_length=3)
     decision: Slug | None = None
-    void_by: Slug | None = None  # the control that proves the rival tool absent
+    void_by: Slug | None = None  # the control that proves the rival tool idle
 
     @property
     def section(self) -> str:

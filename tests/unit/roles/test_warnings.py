@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from reports.documents import peringatan_dini
+
 PROGRAM = Path(__file__).parents[3] / "roles/warnings/templates/usr/local/lib/tameng/warnings"
 ZONES = {"staff": ["10.0.20.0/24", "fd00:20::/64"], "guest": ["10.0.40.0/24"]}
 NOON = time.mktime((2026, 11, 23, 12, 0, 0, 0, 0, -1))
@@ -179,6 +181,15 @@ def test_low_grades_wait_for_the_morning(program: Any, grade: str, hour: int, un
 
 def test_every_kind_has_its_words(program: Any) -> None:
     assert {rule.kind for rule in program.events.RULES} == set(program.sending.WORDS)
+
+
+def test_letters_and_documents_call_a_warning_the_same(program: Any) -> None:
+    """The host's program and the reports share no code, so each has the words; the daily test is in
+    no document."""
+    told = {kind: words for kind, words in program.sending.WORDS.items() if kind != "test"}
+    assert told == peringatan_dini.WARNINGS
+    noted = {kind for rule in program.events.RULES for kind in rule.events} - {"test"}
+    assert noted <= set(peringatan_dini.EVENTS)
 
 
 def test_one_letter_tells_all_that_is_due(program: Any, book: Any) -> None:
