@@ -4,21 +4,30 @@ folder of the lab's mail server. Normal use raises none; a mail server that is a
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from email import message_from_string, policy
 from pathlib import Path
 
 import pytest
 
+from cli.lab import plan
+
 ROOT = Path(__file__).resolve().parents[2]
 NET = os.environ.get("TAMENG_LAB_SUBNET", "10.77")
 LETTERS = "/var/mail/lab/new"
-ZONES = {"servers": 10, "public": 30, "guest": 40}
+SETTINGS = "/etc/tameng/warnings.json"
+# Comes without a key that anybody knows.
+STRANGE = [
+    *("ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"),
+    *("-o", "UserKnownHostsFile=/dev/null", "-o", "IdentityFile=none"),
+]
+ZONES = {"servers": 10, "public": 30, "guest": 40, "management": 50}
 
 
 def on(host: str, command: str) -> str:
@@ -59,8 +68,23 @@ def until(seconds: float, true: Callable[[], bool]) -> float:
     return time.monotonic() - began
 
 
+def quiet(hours: dict[str, str] | None) -> None:
+    """Have the program keep these quiet hours."""
+    settings = json.loads(on("monitor", f"cat {SETTINGS}")) | {"quiet": hours}
+    on("monitor", f"cat > {SETTINGS} <<'END'\n{json.dumps(settings)}\nEND")
+
+
+@pytest.fixture(scope="module")
+def awake(lab: str) -> Iterator[None]:
+    """No quiet hours: the tests have to pass at night, too."""
+    on("monitor", f"cp -p {SETTINGS} {SETTINGS}.kept")
+    quiet(None)
+    yield
+    on("monitor", f"mv {SETTINGS}.kept {SETTINGS}; systemctl restart tameng-warnings.service")
+
+
 @pytest.fixture
-def fresh(lab: str) -> None:
+def fresh(awake: None) -> None:
     """An empty folder of letters, and a book that knows of no event."""
     forget = """DELETE FROM events; DELETE FROM warnings WHERE kind != 'test';
         DELETE FROM letters WHERE warning NOT IN (SELECT id FROM warnings)"""
@@ -89,10 +113,7 @@ def test_a_scan_is_one_letter() -> None:
 @pytest.mark.usefixtures("fresh")
 def test_refused_log_ins_are_one_letter_and_slips_none() -> None:
     """Two refused log-ins and a refused packet raise nothing; six more log-ins do."""
-    knock = (
-        "ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
-        " nobody@127.0.0.1 true 2>/dev/null"
-    )
+    knock = f"{' '.join(STRANGE)} nobody@127.0.0.1 true 2>/dev/null"
     on("pc-1", f"for n in 1 2; do {knock}; done; {scan('servers', 1)}")
     time.sleep(15)
     assert not letters(), "normal use is warned of"
@@ -126,3 +147,25 @@ def test_nothing_waits_for_the_program() -> None:
     until(30, lambda: on("monitor", f"journalctl -q -t proof --file={file} -n 1 -o cat") != "")
     on("monitor", "systemctl start tameng-warnings.service")
     until(30, lambda: any("Pemindaian" in letter for letter in letters()))
+
+
+@pytest.mark.usefixtures("fresh")
+def test_quiet_hours_hold_all_but_the_grave_back(lab: str) -> None:
+    """What can wait does, and says until when; who gets in after guessing is told of at once."""
+    hour = int(on("monitor", "date +%k"))
+    ends = f"{(hour + 2) % 24:02}:00"
+    quiet({"from": f"{(hour - 1) % 24:02}:00", "to": ends, "but_for": "tinggi"})
+    on("monitor", "systemctl restart tameng-warnings.service")
+    try:
+        on("pc-1", scan("management"))
+        until(30, lambda: "scan" in on("monitor", "warnings waiting"))
+        for _ in range(5):
+            subprocess.run([*STRANGE, f"nobody@{plan(lab)['pc-1']['staff']}", "true"], check=False)
+        on("pc-1", "true")
+        until(30, lambda: any("Berhasil masuk SSH" in letter for letter in letters()))
+        assert len(letters()) == 1
+        waiting = on("monitor", "warnings waiting").splitlines()
+        assert {line.split()[3] for line in waiting} == {"scan", "login_refused"}
+        assert all(line.endswith(f" {ends}:00") for line in waiting)
+    finally:
+        quiet(None)

@@ -2,7 +2,7 @@
 
 warnings watch      look into the journals for ever, and send what must be known (the service)
 warnings list       the last thirty days' warnings
-warnings waiting    letters that have not gone out, and why
+warnings waiting    letters that have not gone out, until when they wait, and why
 warnings test       have a test warning go all the way: journal, book, notifier
 warnings facts      all that an audit asks, as JSON
 """
@@ -146,9 +146,12 @@ def main(verb="", *rest):
                 print(sending.paragraph(row), end="\n\n")
         else:
             for row in book.waiting():
-                made = time.strftime("%d-%m-%Y %H:%M:%S", time.localtime(row["made"]))
-                what = f"{row['grade']} {row['kind']} {row['subject']}"
-                print(f"{made} {what} -> {row['notifier']}: {row['trouble'] or 'waits'}")
+                made, due = (
+                    time.strftime("%d-%m-%Y %H:%M:%S", time.localtime(row[when]))
+                    for when in ("made", "due")
+                )
+                what = f"{row['grade']} {row['kind']} {row['subject']} -> {row['notifier']}"
+                print(f"{made} {what}: not before {due}{row['trouble'] and ': ' + row['trouble']}")
 
 
 if __name__ == "__main__":
