@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,6 +108,25 @@ def mounts(ask: Ask) -> dict[str, list[str]]:
     """The flags that the kernel enforces, by mount point; of several at one place the top one."""
     lines = ask("findmnt -rno TARGET,VFS-OPTIONS").splitlines()
     return {path: flags.split(",") for path, _, flags in (ln.partition(" ") for ln in lines)}
+
+
+BROWSER = Path(__file__).with_name("browser.py").read_text()
+Browse = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def browse(ask: Ask, public: Callable[[str], Any]) -> Browse:
+    """Asks the host's web server for a path, by the website's name; returns status, headers (names
+    in small letters) and text."""
+
+    def asked(path: str, method: str = "GET", form: str = "", tls: bool = True) -> dict[str, Any]:
+        name = public("web_server_name")
+        wanted = {"name": name, "path": path, "method": method, "form": form, "tls": tls}
+        told: dict[str, Any] = json.loads(ask("python3 -c %s %s", BROWSER, json.dumps(wanted)))
+        assert told["status"], f"the web server doesn't answer: {told['text']}"
+        return told
+
+    return asked
 
 
 # One walk over every local disk, once where it is mounted in several places. Looking up an owner is

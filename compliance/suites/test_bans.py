@@ -27,6 +27,8 @@ GUESSES = [
     f"Connection closed by authenticating user root {STRANGER} port 40404 [preauth]",
     f"Connection closed by invalid user admin {STRANGER} port 40404 [preauth]",
 ]
+# As the website writes it (role website).
+WEB_GUESS = f"tameng-website[4711]: wrong log-in from {STRANGER}"
 JAIL = """
 maxretry findtime bantime bantime.increment usedns ignoreip ignoreself ignorecommand
 journalmatch prefregex failregex actions
@@ -76,6 +78,7 @@ def watched(daemon: dict[str, Any]) -> Jails:
         "bans_own_table",
         "bans_sshd_watched",
         "bans_threshold",
+        "bans_website_watched",
     ),
 )
 def test_the_guard_is_there(ask: Ask, host: Any, evidence: Evidence) -> None:
@@ -92,27 +95,36 @@ def test_the_guard_is_there(ask: Ask, host: Any, evidence: Evidence) -> None:
 
 @control(
     "bans_sshd_watched",
-    sabotage="outbid_jail 'journalmatch = _COMM=sshd'",
+    sabotage="outbid_jail sshd 'journalmatch = _COMM=sshd'",
     says="believes",
 )
 def test_a_wrong_log_in_is_known_as_one(daemon: dict[str, Any], evidence: Evidence) -> None:
     """The running jail's own patterns know a guess; it reads what sshd's unit wrote, and not what
     any program of that name says."""
     jail = watched(daemon)["sshd"]
-    head = re.compile(jail["prefregex"])
-    patterns = [re.compile(pattern) for pattern in jail["failregex"]]
-    missed = []
-    for guess in GUESSES:
-        content = head.match(f"host sshd[4711]: {guess}")
-        hits = [found for p in patterns if content and (found := p.match(content["content"]))]
-        named = {found["ip4"] for found in hits if not found.groupdict().get("nofail")}
-        if named != {STRANGER}:
-            missed.append(guess)
+    missed = [g for g in GUESSES if not knows(jail, f"host sshd[4711]: {g}")]
     evidence.measured("journalmatch", jail["journalmatch"])
     evidence.measured("missed", missed)
     trusted = [["_SYSTEMD_UNIT=ssh.service"]]
     assert jail["journalmatch"] == trusted, f"it believes {jail['journalmatch']}"
     assert not missed, f"not known as a wrong log-in: {missed[0]}"
+
+
+@control(
+    "bans_website_watched",
+    sabotage="outbid_jail tameng-website 'enabled = false'",
+    says="no jail watches the website",
+)
+def test_a_wrong_log_in_at_the_website_is_known_as_one(
+    daemon: dict[str, Any], evidence: Evidence
+) -> None:
+    """As for sshd: the running jail knows what the website notes, and believes nobody else."""
+    jail = watched(daemon).get("tameng-website")
+    assert jail, "no jail watches the website"
+    evidence.measured("journalmatch", jail["journalmatch"])
+    trusted = [["_SYSTEMD_UNIT=apache2.service", "SYSLOG_IDENTIFIER=tameng-website"]]
+    assert jail["journalmatch"] == trusted, f"it believes {jail['journalmatch']}"
+    assert knows(jail, f"host {WEB_GUESS}"), f"not known as a wrong log-in: {WEB_GUESS}"
 
 
 @control("bans_threshold", sabotage="tell_fail2ban maxretry 5000", says="5000 wrong log-ins")
@@ -140,7 +152,7 @@ def test_every_ban_ends(daemon: dict[str, Any], evidence: Evidence) -> None:
 
 @control(
     "bans_operator_never",
-    sabotage="outbid_jail 'ignoreip = 127.0.0.1'",
+    sabotage="outbid_jail sshd 'ignoreip = 127.0.0.1'",
     says="can be banned",
 )
 def test_the_operator_can_not_be_banned(
@@ -228,6 +240,15 @@ def test_bans_are_in_the_journal(daemon: dict[str, Any], evidence: Evidence) -> 
     evidence.measured("logtarget", daemon["logtarget"])
     journal = {"SYSTEMD-JOURNAL", "SYSOUT", "STDOUT", "SYSLOG"}
     assert daemon["logtarget"] in journal, f"bans are noted in {daemon['logtarget']} only"
+
+
+def knows(jail: dict[str, Any], line: str) -> bool:
+    """Whether the jail's own patterns read a wrong log-in of the stranger in a line."""
+    if jail["prefregex"]:
+        head = re.match(jail["prefregex"], line)
+        line = head["content"] if head else ""
+    hits = [found for pattern in jail["failregex"] if (found := re.match(pattern, line))]
+    return {found["ip4"] for found in hits if not found.groupdict().get("nofail")} == {STRANGER}
 
 
 def _inside(inner: Any, outer: Any) -> bool:

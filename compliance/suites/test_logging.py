@@ -230,7 +230,7 @@ def test_nothing_waits(ask: Ask, evidence: Evidence) -> None:
     also=("logging_certificate_valid",),
 )
 def test_log_server_proves_itself(ask: Ask, public: Public, evidence: Evidence) -> None:
-    """A handshake with it, trusting the court's log authority alone."""
+    """A handshake with it, trusting the court's own authority alone."""
     server = public("logging_server") or public("ansible_host")
     kind = "ip" if re.fullmatch(r"[\d.]+", server) else "hostname"
     said = ask(
@@ -250,7 +250,7 @@ def test_log_server_proves_itself(ask: Ask, public: Public, evidence: Evidence) 
 @control(
     "logging_certificate_valid",
     sabotage=f"self_signed {FOLDER}/host.crt {FOLDER}/host.key $(hostname) 365",
-    says="not signed by the court's log authority",
+    says="not signed by the court's own authority",
 )
 def test_own_certificate_is_valid(ask: Ask, target: Any, evidence: Evidence) -> None:
     """Signed by the authority, for this host's name and key, and good for thirty days more."""
@@ -268,7 +268,7 @@ def test_own_certificate_is_valid(ask: Ask, target: Any, evidence: Evidence) -> 
     ) - dt.datetime.now(dt.UTC)
     evidence.measured("days_left", left.days)
     evidence.measured("facts", facts)
-    assert "signed" in facts, "the certificate is not signed by the court's log authority"
+    assert "signed" in facts, "the certificate is not signed by the court's own authority"
     assert f"subject=CN = {target.name}" in facts or f"subject=CN={target.name}" in facts, (
         f"the certificate is another host's: {facts[1]}"
     )

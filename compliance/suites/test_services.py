@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from compliance.suite import Ask, Evidence, broken, control
+from compliance.suite import Ask, Evidence, broken, control, not_applicable
 
 Public = Callable[[str], Any]
 MAIL = {25, 465, 587}
@@ -57,7 +57,8 @@ def test_every_socket_is_declared(
 
 
 def idle(ask: Ask, public: Public, evidence: Evidence, **kinds: str) -> None:
-    """No unit of these kinds runs or would start, but for the kinds that this host is for."""
+    """No unit of these kinds runs or would start, but for the kinds that this host is for. Where it
+    is for all of them there is nothing to ask."""
     needed = set(public("services_needed") or [])
     kind_of = {unit: kind for kind, names in kinds.items() for unit in names.split()}
     said = ask(f"systemctl show -p LoadState,ActiveState,UnitFileState {' '.join(kind_of)}")
@@ -71,6 +72,8 @@ def idle(ask: Ask, public: Public, evidence: Evidence, **kinds: str) -> None:
             wrong.append(f"{unit} is {state['ActiveState']}")
         elif state["UnitFileState"].startswith("enabled"):
             wrong.append(f"{unit} starts with the machine")
+    if needed >= set(kind_of.values()):
+        not_applicable(f"this host is for it: {', '.join(sorted(needed))}")
     assert not wrong, f"{', '.join(wrong)}: this host is not for it"
 
 

@@ -23,6 +23,7 @@ FIGURES = "warnings_nothing_waits"  # the control whose measurement has the mont
 EVENTS = {
     "login": "Masuk SSH",
     "login_refused": "Masuk SSH ditolak",
+    "web_login_refused": "Masuk ke situs web ditolak",
     "login_guessed": "Masuk SSH setelah berulang kali ditolak",
     "sudo_refused": "Hak root ditolak",
     "crossing_refused": "Sambungan antarzona ditolak di gerbang",
@@ -32,6 +33,7 @@ EVENTS = {
 }
 WARNINGS = {
     "login_refused": "Percobaan masuk SSH berulang kali ditolak",
+    "web_login_refused": "Percobaan masuk ke situs web berulang kali ditolak",
     "login_guessed": "Berhasil masuk SSH setelah berulang kali ditolak",
     "sudo_refused": "Hak root diminta dan ditolak",
     "scan": "Pemindaian jaringan",

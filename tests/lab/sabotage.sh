@@ -253,9 +253,9 @@ edit_menu() {
     sed -i "$1" /boot/grub/grub.cfg
 }
 
-# outbid_jail LINE: somebody else's settings of the jail for sshd, read after ours.
+# outbid_jail JAIL LINE: somebody else's settings of a jail, read after ours.
 outbid_jail() {
-    printf '[sshd]\n%s\n' "$1" >/etc/fail2ban/jail.d/zzz-other.local && systemctl restart fail2ban.service
+    printf '[%s]\n%s\n' "$1" "$2" >/etc/fail2ban/jail.d/zzz-other.local && systemctl restart fail2ban.service
 }
 
 # outbid_fail2ban LINE: somebody else's settings of the daemon, read after ours.
@@ -266,4 +266,35 @@ outbid_fail2ban() {
 # tell_fail2ban KEY VALUE: said to the running daemon, and to no file.
 tell_fail2ban() {
     fail2ban-client set sshd "$@" >/dev/null
+}
+
+# set_site SED: the web server's site changed by hand.
+set_site() {
+    sed -i "$1" /etc/apache2/sites-available/tameng.conf && systemctl restart apache2.service
+}
+
+# old_protocols: whatever this machine's OpenSSL still can.
+old_protocols() {
+    set_site 's/SSLProtocol .*/SSLProtocol all/; s/SSLCipherSuite .*/SSLCipherSuite ALL:@SECLEVEL=0/'
+}
+
+# list_folders: the web server shows what lies in a folder that has no page.
+list_folders() {
+    a2enmod -q autoindex
+    set_site '$a <Directory /var/lib/wordpress/wp-content/languages>\nOptions +Indexes\n</Directory>'
+}
+
+# foreign_certificate DAYS: the web server shows a certificate of its own making.
+foreign_certificate() {
+    self_signed /etc/tameng/web/host.crt /etc/tameng/web/host.key "$(hostname)" "$1" && systemctl restart apache2.service
+}
+
+# set_website SED: what the web server serves of the website changed by hand.
+set_website() {
+    sed -i "$1" /etc/apache2/tameng-site.d/wordpress.conf && systemctl reload apache2.service
+}
+
+# set_plugin SED: the website's own plugin changed by hand.
+set_plugin() {
+    sed -i "$1" /var/lib/wordpress/wp-content/mu-plugins/tameng.php
 }

@@ -1,5 +1,6 @@
 """Who guesses at log-ins is shut out within seconds, by fail2ban's own table, and let in again; the
-operator never is. A desk that has no business at the gateway's SSH plays the attacker."""
+operator never is. A desk that has no business at the gateway's SSH plays the attacker, and guesses
+at the website."""
 
 from __future__ import annotations
 
@@ -15,13 +16,25 @@ import pytest
 from cli.lab import plan
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGET, STRANGER = "gateway", "pc-2"
+TARGET, STRANGER, WEBSITE = "gateway", "pc-2", "app"
 MOST_LOG_INS = 10
 DOOR = "nft insert rule inet tameng input iifname staff tcp dport 22 accept"
 WRONG = (
     "timeout 5 ssh -F none -i /run/wrong-key -o IdentitiesOnly=yes -o BatchMode=yes"
     " -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=3"
 )
+# So many wrong log-ins at the website, until it no longer answers.
+WRONG_AT_WEBSITE = """python3 - {url} {times} <<'END'
+import ssl, sys, urllib.parse, urllib.request
+careless = ssl._create_unverified_context()
+for number in range(int(sys.argv[2])):
+    form = urllib.parse.urlencode({{"log": f"admin{{number}}", "pwd": "wrong"}}).encode()
+    try:
+        urllib.request.urlopen(sys.argv[1], form, timeout=10, context=careless)
+    except OSError as exc:
+        print(exc)
+        break
+END"""
 
 
 def on(host: str, command: str) -> str:
@@ -32,15 +45,25 @@ def on(host: str, command: str) -> str:
     return done.stdout.strip()
 
 
-def is_banned(address: str) -> bool:
+def is_banned(address: str, host: str = TARGET, jail: str = "sshd") -> bool:
     """As the kernel has it."""
-    return address in on(TARGET, "nft list set inet f2b-table addr-set-sshd").split()
+    return address in on(host, f"nft list set inet f2b-table addr-set-{jail}").split()
 
 
-def reaches(address: str) -> bool:
-    """Whether the attacker gets as far as sshd."""
-    knock = f"timeout 3 bash -c '</dev/tcp/{address}/22' 2>/dev/null && echo in || echo out"
+def reaches(address: str, port: int = 22) -> bool:
+    """Whether the attacker gets as far as sshd, or another server."""
+    knock = f"timeout 3 bash -c '</dev/tcp/{address}/{port}' 2>/dev/null && echo in || echo out"
     return on(STRANGER, knock) == "in"
+
+
+def seconds_to_ban(lines: list[str], attacker: str, guess: str) -> float:
+    """From the last guess in these lines of a journal before the ban, until it; and tells."""
+    ban = next(at for at, line in enumerate(lines) if f"Ban {attacker}" in line)
+    guesses = [line for line in lines[:ban] if guess in line]
+    assert guesses
+    seconds = float(lines[ban].split()[0]) - float(guesses[-1].split()[0])
+    print(f"banned after {len(guesses)} wrong log-ins, {seconds:.2f} s after the last of them")
+    return seconds
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +90,31 @@ def test_who_guesses_is_shut_out_within_seconds(addresses: tuple[str, str]) -> N
     assert not reaches(target)
     log = f"journalctl -q -o short-unix --since @{began} -u ssh.service -u fail2ban.service"
     lines = on(TARGET, f"{log} | grep -F ' {attacker}'").splitlines()
-    ban = next(at for at, line in enumerate(lines) if f"Ban {attacker}" in line)
-    guesses = [line for line in lines[:ban] if "Invalid user" in line]
-    assert guesses
-    seconds = float(lines[ban].split()[0]) - float(guesses[-1].split()[0])
-    print(f"banned after {len(guesses)} wrong log-ins, {seconds:.2f} s after the last of them")
-    assert seconds < 10
+    assert seconds_to_ban(lines, attacker, "Invalid user") < 10
+
+
+def test_who_guesses_at_the_website_is_shut_out_and_released(lab: str) -> None:
+    """By its log-in form over TLS; one command lets him in again."""
+    attacker, target = plan(lab)[STRANGER]["staff"], plan(lab)[WEBSITE]["servers"]
+    name = on(WEBSITE, "sed -n 's/^ServerName //p' /etc/apache2/sites-available/tameng.conf")
+    on(WEBSITE, f"fail2ban-client unban {attacker}")
+    began = on(WEBSITE, "date +%s.%N")
+    assert reaches(target, 443)
+    try:
+        url = f"https://{name}/wp-login.php"
+        on(STRANGER, WRONG_AT_WEBSITE.format(url=url, times=MOST_LOG_INS))
+        until = time.monotonic() + 10
+        while time.monotonic() < until and not is_banned(attacker, WEBSITE, "tameng-website"):
+            time.sleep(0.5)
+        assert is_banned(attacker, WEBSITE, "tameng-website")
+        assert not reaches(target, 443)
+        noted = "SYSLOG_IDENTIFIER=tameng-website + _SYSTEMD_UNIT=fail2ban.service"
+        log = f"journalctl -q -o short-unix --since @{began} {noted} | grep -F ' {attacker}'"
+        lines = on(WEBSITE, log).splitlines()
+        assert seconds_to_ban(lines, attacker, "wrong log-in") < 10
+    finally:
+        on(WEBSITE, f"fail2ban-client unban {attacker}")
+    assert reaches(target, 443)
 
 
 def test_neither_table_takes_the_other_along(addresses: tuple[str, str]) -> None:

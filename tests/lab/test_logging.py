@@ -110,7 +110,7 @@ def test_a_certificate_is_renewed_before_its_end() -> None:
         f" openssl pkey -in {FOLDER}/host.key -pubout"
     )
     before = on("pc-1", facts).split("\n", 1)
-    wanted = {"logging_certificate_days": 200, "logging_certificate_renew_days": 190}
+    wanted = {"certificate_days": 200, "certificate_renew_days": 190}
     playbook = [str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/site.yml"]
     done = subprocess.run(
         [*playbook, "--limit", "pc-1", "--tags", "logging", "-e", json.dumps(wanted)],

@@ -25,13 +25,13 @@ NAME, SUBNET = "tmback", "10.221"
 TAMENG = [sys.executable, "-m", "cli"]
 ENVIRONMENT = {**os.environ, "TAMENG_LAB": NAME, "TAMENG_LAB_SUBNET": SUBNET}
 TREE = yaml.safe_load((ROOT / "lab/roles/trees/defaults/main.yml").read_text())
-PACKAGES = [name for name in TREE["trees_prefetch"] if name != "lynis"]  # a judge, of no role
 HISTORY = "config_history"  # records the others' changes, so it stays
 HOSTS = {
     "managed": ["pc-1", "pc-2"],
     "endpoints": ["pc-1", "pc-2"],
-    "servers": ["monitor"],
+    "servers": ["app", "monitor"],
     "log_servers": ["monitor"],
+    "websites": ["app"],
 }
 ROLES = {
     role["role"]: HOSTS[group]
@@ -45,6 +45,13 @@ ALL = sorted({host for hosts in HOSTS.values() for host in hosts})
 # The gate shows the certificate that the role before it brings; both use its script.
 TAGS = {"log_server": "logging,log_server", "warnings": "logging,warnings"}
 
+
+def packages(host: str) -> list[str]:
+    """What the roles install on a host."""
+    groups = ["managed", *(group for group, hosts in HOSTS.items() if host in hosts)]
+    return sorted({name for group in groups for name in TREE["trees_prefetch"][group]})
+
+
 # What a host is, as far as a role can change it. What is left out is no configuration:
 NOT_OURS = [
     "/etc/.git", "/etc/.etckeeper",  # the history of the rest; a rollback is an entry in it
@@ -56,7 +63,7 @@ NOT_OURS = [
 ]  # fmt: skip
 TREES = (
     "/etc /usr/local /home /root /var/spool/cron"
-    " /var/lib/aide /var/lib/dpkg/statoverride /var/lib/pam"
+    " /var/lib/aide /var/lib/apache2 /var/lib/dpkg/statoverride /var/lib/pam /var/lib/wordpress"
 )
 LEFT_OUT = " -o ".join(f"-path {shlex.quote(path)}" for path in NOT_OURS)
 FILES = f"find {TREES} -xdev \\( {LEFT_OUT} \\) -prune -o"
@@ -82,8 +89,9 @@ def now() -> Iterator[dict[str, set[str]]]:
     """How the hosts are: fresh, with every role's packages and none of its settings. Each test
     puts in how it left them, so that one role's trace isn't held against the next."""
     tameng("lab", "up", "--limit", ",".join(ALL))
-    install = f"apt-get install -qq --no-install-recommends {' '.join(PACKAGES)}"
-    on_each(ALL, f"DEBIAN_FRONTEND=noninteractive {install}")
+    install = "DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends"
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda host: on_each([host], f"{install} {' '.join(packages(host))}"), ALL))
     apply(ALL, HISTORY)
     yield fingerprint(ALL)
     tameng("lab", "down")

@@ -9,6 +9,8 @@ from pathlib import Path
 from .files import Change
 from .shell import must
 
+# Several roles' folders: the first makes them, and the last to go leaves them empty.
+SHARED = {Path("/etc/tameng"), Path("/usr/local/lib/tameng")}
 # An account has a line in each, and people come and go between a run and its rollback.
 ACCOUNTS = {Path("/etc", name) for name in ("passwd", "shadow", "group", "gshadow")}
 # Of the lists as the run made it (m), as it is now (c) and as it was (the last): what the run added
@@ -80,10 +82,12 @@ def by_account(path: Path, old: Path) -> str:
 
 def folders(changes: Iterable[Change], kept: Iterable[Path] = ()) -> list[str]:
     """The lines that remove the folders that these changes, and what makes the `kept` paths, will
-    make, the deepest first. What somebody else has put in there stays, and the folder with it."""
+    make, and the shared ones, the deepest first. What somebody else has put in there stays, and the
+    folder with it."""
     changes = list(changes)
     paths = [*(change.path for change in changes), *kept]
-    made = {folder for path in paths for folder in path.parents if not folder.exists()}
+    above = {folder for path in paths for folder in path.parents}
+    made = {folder for folder in above if folder in SHARED or not folder.exists()}
     made |= {c.path for c in changes if c.wanted and c.wanted.directory and not c.path.exists()}
     names = [shlex.quote(str(folder)) for folder in sorted(made, reverse=True)]
     return [f"test ! -d {here} || rmdir --ignore-fail-on-non-empty {here}" for here in names]

@@ -55,7 +55,7 @@ def test_each_court_of_this_checkout_lets_its_operator_in(name: str) -> None:
         ("  wan: {", "  wan2: {", 4, "expected a zone wan"),
         ("id: time", "id: ssh", 25, "the id of another flow"),
         ("tcp/19532", "tcp/99999", 35, "tcp/PORT"),
-        ("to: [app-1]", "to: [app-9]", 41, "app-9 is no zone"),
+        ("to: [websites]", "to: [app-9]", 41, "app-9 is no zone"),
         ("owner: nurul", "owner: nobody", 44, "nobody is not among the people"),
         ("from: [staff, management, kiosk-1]", "from: [public]", 41, "which is isolated"),
         ('review: "2027-05-31"', "review: soon", 24, "valid date"),

@@ -153,6 +153,25 @@ def test_folders_that_a_change_made_go_when_they_are_empty(home: Path) -> None:
     assert [path.name for path in (home / "made").rglob("*")] == ["shared", "theirs"]
 
 
+def test_a_shared_folder_goes_with_the_last_of_ours(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever made it, and in whatever order roles are taken back."""
+    shared = home / "shared"
+    monkeypatch.setattr(way_back, "SHARED", {shared})
+    shared.mkdir()
+    states = []
+    for number, name in enumerate("ab", 1):
+        change = Change(shared / name, None, "", {})
+        states.append(Saved.take(f"20261122T{number}Z-{name}", [change], []))
+        change.path.write_text("")
+        states[-1].made([])
+    states[0].restore()
+    assert shared.is_dir()
+    states[1].restore()
+    assert not shared.exists()
+
+
 def test_an_armed_way_back_outlives_a_restart(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its units start with the host until somebody confirms; meanwhile no second one is armed."""
     monkeypatch.setattr(saved, "must", lambda argv: argv[0] == "systemctl" or run(argv))

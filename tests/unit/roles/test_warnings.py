@@ -55,6 +55,10 @@ def packet(word: str, port: int = 445, source: str = "10.0.40.9") -> str:
 
 NFLOG: dict[str, Any] = {"name": "ulogd", "_SYSTEMD_UNIT": "ulogd2.service", "_UID": 101}
 
+WEBSITE: dict[str, Any] = {
+    "name": "tameng-website", "_SYSTEMD_UNIT": "apache2.service", "_UID": 33,
+}  # fmt: skip
+
 
 @pytest.mark.parametrize(
     ("told", "kind", "source", "target", "zone"),
@@ -67,6 +71,9 @@ NFLOG: dict[str, Any] = {"name": "ulogd", "_SYSTEMD_UNIT": "ulogd2.service", "_U
          "login_refused", "app", "nobody@app", ""),
         (entry("Accepted publickey for tameng from 9.9.9.9 port 5 ssh2: ED25519 x"),
          "login", "9.9.9.9", "tameng@app", "wan"),
+        (entry("wrong log-in from 10.0.20.9", **WEBSITE),
+         "web_login_refused", "10.0.20.9", "app", "staff"),
+        (entry("wrong log-in from 127.0.0.1", **WEBSITE), "web_login_refused", "app", "app", ""),
         (entry("    budi : no tty ; HOST=app.lan ; PWD=/ ; USER=root", "sudo", _UID=1001),
          "sudo_refused", "budi@app", "", ""),
         (entry("    tamu : 3 incorrect password attempts ; HOST=app.lan ; TTY=pts/1 ; PWD=/",
@@ -94,6 +101,7 @@ def test_what_is_an_event(
         entry("Connection closed by invalid user x 10.0.40.9 port 5 [preauth]", _UID=1001),
         entry(packet("guest>servers"), "ulogd", _SYSTEMD_UNIT="user@1001.service", _UID=1001),
         entry("uji", "tameng-warnings-test", _UID=1001),
+        entry("wrong log-in from 10.0.20.9", "tameng-website", _UID=33),
         entry("    tameng : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/ls", "sudo"),
     ],
 )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 TEST = "tameng-warnings-test"  # what a test calls itself in the journal
 UNIT = "tameng-warnings.service"
 # What is read of a journal: what these call themselves, and (below) who they really are.
-SENDERS = ["sshd", "sshd-session", "sudo", "ulogd", "kernel", TEST]
+WEBSITE = "tameng-website"
+SENDERS = ["sshd", "sshd-session", "sudo", "ulogd", "kernel", WEBSITE, TEST]
 GRADES = ["rendah", "sedang", "tinggi", "uji"]  # a test is told at any hour
 
 
@@ -37,6 +38,7 @@ class Rule:
 REFUSED = ("crossing_refused", "host_refused")
 RULES = [
     Rule("login_refused", ("login_refused",), 5, 10, "sedang"),
+    Rule("web_login_refused", ("web_login_refused",), 5, 10, "sedang"),
     Rule("login_guessed", ("login_guessed",), 1, 10, "tinggi"),
     Rule("sudo_refused", ("sudo_refused",), 1, 10, "sedang"),
     Rule("scan", REFUSED, 10, 10, "sedang", distinct=True),
@@ -54,6 +56,7 @@ LET_GO = re.compile(
     r" (?:authenticating|invalid) user (?P<user>.*) (?P<source>\S+) port \d+"
 )
 LET_IN = re.compile(r"Accepted \S+ for (?P<user>\S+) from (?P<source>\S+) port \d+")
+WRONG_AT_WEBSITE = re.compile(r"wrong log-in from (?P<source>\S+)")
 NO_SUDO = re.compile(
     r"\s*(?P<user>\S+) : (?:\d+ incorrect password attempts?|a password is required"
     r"|no tty|user NOT (?:in sudoers|authorized on host)|command not allowed) ;"
@@ -75,6 +78,12 @@ def recognise(entry, at, host, zones):
                 if ipaddress.ip_address(source).is_loopback:
                     return Event(at, host, kind, host, user)
                 return Event(at, host, kind, source, user, zone_of(source, zones))
+    elif name == WEBSITE and entry.get("_SYSTEMD_UNIT") == "apache2.service":
+        if found := WRONG_AT_WEBSITE.fullmatch(said):
+            source = found["source"]
+            if ipaddress.ip_address(source).is_loopback:
+                return Event(at, host, "web_login_refused", host, host)
+            return Event(at, host, "web_login_refused", source, host, zone_of(source, zones))
     elif name == "sudo":
         if found := NO_SUDO.match(said):
             return Event(at, host, "sudo_refused", f"{found['user']}@{host}")

@@ -7,6 +7,7 @@ from events import GRADES
 
 WORDS = {
     "login_refused": "Percobaan masuk SSH berulang kali ditolak",
+    "web_login_refused": "Percobaan masuk ke situs web berulang kali ditolak",
     "login_guessed": "Berhasil masuk SSH setelah berulang kali ditolak",
     "sudo_refused": "Hak root diminta dan ditolak",
     "scan": "Pemindaian jaringan",
