@@ -30,7 +30,7 @@ def add(verbs: Verbs) -> None:
         verbs,
         "report",
         help="write the month's documents from kept evidence",
-        description="Write C9, C3 and D1 of a month, as HTML and PDF.",
+        description="Write C9, C2, C3 and D1 of a month, as HTML and PDF.",
         examples=_EXAMPLES,
     )
     parser.add_argument("period", type=_period, metavar="PERIOD", help="a month, e.g. 2026-11")

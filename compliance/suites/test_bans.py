@@ -7,6 +7,7 @@ import ipaddress
 import json
 import re
 import shlex
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,13 @@ MOST_TRIES = 10
 LEAST_WINDOW = 300
 LEAST_BAN = 600
 LONGEST_BAN = 86400
+MOST_LISTED = 20
+DETECTION = [["_SYSTEMD_UNIT=tameng-detection.service"]]
+# Jail and address of each ban since the month began; one that is only restored is none.
+BANS = (
+    'journalctl -q -o cat -u fail2ban.service --since "$(date +%Y-%m-01)"'
+    r" | sed -nE 's/.*\[([^]]+)\] Ban ([0-9a-fA-F.:]+)$/\1 \2/p'"
+)
 STRANGER = "192.0.2.66"  # TEST-NET-1: nobody's
 # As sshd of Debian 12 and 13 writes them: a user who isn't there, a password where only keys count.
 GUESSES = [
@@ -70,6 +78,7 @@ def watched(daemon: dict[str, Any]) -> Jails:
     sabotage="systemctl disable -q --now fail2ban.service",
     says="fail2ban.service is inactive",
     also=(
+        "bans_at_gateway",
         "bans_by_address",
         "bans_end",
         "bans_noted",
@@ -175,9 +184,35 @@ def test_the_operator_can_not_be_banned(
 
 
 @control(
+    "bans_at_gateway",
+    sabotage="fail2ban-client stop zone-guest",
+    says="guest",
+)
+def test_who_scans_is_shut_out_between_the_zones(
+    ask: Ask, daemon: dict[str, Any], matrix: Any, evidence: Evidence
+) -> None:
+    """A jail for each zone believes the detection's unit, and nobody else; its rule drops what a
+    banned address begins by that zone's interface, before any way is chosen."""
+    loaded = ask("nft list table inet f2b-table", exits=(0, 1))
+    chain = loaded.partition("chain f2b-zones")[2].partition("}")[0]
+    evidence.measured("rules", chain.count(" drop"))
+    for name, zone in matrix.zones.items():
+        jail = daemon["jails"].get(f"zone-{name}")
+        assert jail, f"nobody watches for who scans out of {name}"
+        believed = jail["journalmatch"]
+        evidence.measured(name, believed)
+        assert believed == DETECTION, f"{name}: it believes {believed}"
+        for group in (f"@addr-set-zone-{name}", f"@addr6-set-zone-{name}"):
+            wanted = rf'iifname "{re.escape(zone.interface)}" ct state new ip6? saddr {group} drop'
+            assert re.search(wanted, chain), f"no rule drops what is begun by who is in {group}"
+    assert "hook prerouting" in chain, "the rules don't stand before the choice of a way"
+
+
+@control(
     "bans_own_table",
     sabotage="nft delete table inet f2b-table",
     says="no rule refuses",
+    also=("bans_at_gateway",),
 )
 def test_bans_hold_in_a_table_of_their_own(
     ask: Ask, daemon: dict[str, Any], evidence: Evidence
@@ -188,7 +223,7 @@ def test_bans_hold_in_a_table_of_their_own(
     chains = {
         item["chain"]["name"]: item["chain"]["prio"]
         for item in (i for i in ruleset if i.get("chain", {}).get("table") == "f2b-table")
-        if item["chain"].get("hook") == "input"
+        if item["chain"].get("hook") in ("input", "prerouting")
     }
     rules = [
         rule["expr"]
@@ -235,8 +270,18 @@ def test_nobody_bans_others_by_his_name_server(daemon: dict[str, Any], evidence:
     sabotage="outbid_fail2ban 'logtarget = /var/log/fail2ban.log'",
     says="/var/log/fail2ban.log",
 )
-def test_bans_are_in_the_journal(daemon: dict[str, Any], evidence: Evidence) -> None:
-    """From there they go to the log server."""
+def test_bans_are_in_the_journal(ask: Ask, daemon: dict[str, Any], evidence: Evidence) -> None:
+    """From there they go to the log server. The month's bans come along: the documents count by
+    them."""
+    bans = Counter(ask(BANS).splitlines())
+    evidence.measured("bans_count", sum(bans.values()))
+    evidence.measured(
+        "bans",
+        [
+            {"jail": line.split()[0], "address": line.split()[1], "count": count}
+            for line, count in sorted(bans.items(), key=lambda item: (-item[1], item[0]))
+        ][:MOST_LISTED],
+    )
     evidence.measured("logtarget", daemon["logtarget"])
     journal = {"SYSTEMD-JOURNAL", "SYSOUT", "STDOUT", "SYSLOG"}
     assert daemon["logtarget"] in journal, f"bans are noted in {daemon['logtarget']} only"

@@ -298,3 +298,19 @@ set_website() {
 set_plugin() {
     sed -i "$1" /var/lib/wordpress/wp-content/mu-plugins/tameng.php
 }
+
+# blind_detection INTERFACE: nobody looks at it.
+blind_detection() {
+    sed -i "/interface: $1\$/,/ring-size/d" /etc/suricata/tameng/suricata.yaml
+    systemctl restart tameng-detection.service
+}
+
+# drown_detection INTERFACE: more comes on it than a small buffer holds while nobody empties it.
+drown_detection() {
+    sed -i 's/ring-size: .*/ring-size: 64/' /etc/suricata/tameng/suricata.yaml
+    systemctl restart tameng-detection.service && systemctl kill -s STOP tameng-detection.service || return
+    python3 -c 'import socket, sys
+out = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+for _ in range(20000): out.sendto(b"." * 1200, ("ff02::114", 9, 0, socket.if_nametoindex(sys.argv[1])))' "$1"
+    systemctl kill -s CONT tameng-detection.service && sleep 3
+}

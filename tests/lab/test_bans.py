@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from cli.lab import plan
+from tests.lab.watching import on
 
-ROOT = Path(__file__).resolve().parents[2]
 TARGET, STRANGER, WEBSITE = "gateway", "pc-2", "app"
 MOST_LOG_INS = 10
 DOOR = "nft insert rule inet tameng input iifname staff tcp dport 22 accept"
@@ -35,14 +34,6 @@ for number in range(int(sys.argv[2])):
         print(exc)
         break
 END"""
-
-
-def on(host: str, command: str) -> str:
-    """What a command says on a host of the lab, as root."""
-    lab = [sys.executable, "-m", "cli", "lab", "ssh", host, "sudo sh"]
-    done = subprocess.run(lab, input=command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{host}: {command}: {done.stdout}{done.stderr}"
-    return done.stdout.strip()
 
 
 def is_banned(address: str, host: str = TARGET, jail: str = "sshd") -> bool:

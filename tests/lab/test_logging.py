@@ -11,21 +11,14 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.lab.watching import ROOT, on
+
 SENDERS = ["pc-1", "pc-2"]  # Debian 13 and 12
 LINES = 2000
 FOLDER = "/etc/tameng/log"
 POST = (
     "POST /upload HTTP/1.1\\r\\nHost: log\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n"
 )
-
-
-def on(host: str, command: str) -> str:
-    """What a command says on a host of the lab, as root."""
-    lab = [sys.executable, "-m", "cli", "lab", "ssh", host, "sudo sh"]
-    done = subprocess.run(lab, input=command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{host}: {command}: {done.stdout}{done.stderr}"
-    return done.stdout.strip()
 
 
 def write(host: str, mark: str) -> float:

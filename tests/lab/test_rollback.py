@@ -32,18 +32,22 @@ HOSTS = {
     "servers": ["app", "monitor"],
     "log_servers": ["monitor"],
     "websites": ["app"],
+    "gateways": ["gateway"],
 }
 ROLES = {
-    role["role"]: HOSTS[group]
+    role["role"]: sorted({host for group in groups for host in HOSTS[group]})
     for play in yaml.safe_load((ROOT / "playbooks/site.yml").read_text())
-    for group in re.findall(r"\w+", play["hosts"])
-    if group in HOSTS
+    if (groups := HOSTS.keys() & re.findall(r"\w+", play["hosts"]))
     for role in play["roles"]
     if role["role"] != HISTORY
 }
 ALL = sorted({host for hosts in HOSTS.values() for host in hosts})
 # The gate shows the certificate that the role before it brings; both use its script.
-TAGS = {"log_server": "logging,log_server", "warnings": "logging,warnings"}
+TAGS = {
+    "log_server": "logging,log_server",
+    "warnings": "logging,warnings",
+    "detection": "logging,detection",
+}
 
 
 def packages(host: str) -> list[str]:

@@ -33,7 +33,8 @@ CONTROLS = (
     ("time_synchronised", "Jam mesin selaras", "sedang", "C5", "managed"),
     ("updates_automatic", "Pembaruan dipasang otomatis", "sedang", "C6 D4", "servers endpoints"),
     ("updates_in_window", "Pembaruan dalam jendela waktu", "rendah", "C6", "servers"),
-    ("warnings_nothing_waits", "Peringatan tidak tertahan", "tinggi", "D1", "log_servers"),
+    ("warnings_nothing_waits", "Peringatan tidak tertahan", "tinggi", "C2 D1", "log_servers"),
+    ("bans_noted", "Pemblokiran dicatat", "sedang", "C2 D1", "servers gateways"),
 )
 
 Answer = Callable[[str, str], dict[str, Any] | None]  # control, host -> fields; None: not asked
@@ -141,9 +142,16 @@ def rich(court: Court) -> None:
         ("firewall_default_deny", "backup"): {"state": "error", "message": "nft printed nothing"},
         ("updates_in_window", "monitor"): {"state": "not_applicable", "message": "no timer here"},
         ("warnings_nothing_waits", "monitor"): {"state": "pass", "measured": WARNED},
+        ("bans_noted", "app"): {"state": "pass", "measured": BANNED},
+        ("bans_noted", "backup"): {"state": "pass", "measured": {"bans_count": 0, "bans": []}},
+        ("bans_noted", "gateway"): {"state": "error", "message": "fail2ban said nothing"},
+    }
+    october = {
+        ("time_synchronised", "pc-1"): drift,
+        ("warnings_nothing_waits", "monitor"): {"state": "pass", "measured": WARNED_IN_OCTOBER},
     }
     court.audit("2026-09-29T02:00:00Z", known, faulty(september, down=["monitor"]))
-    court.audit("2026-10-29T02:00:00Z", known, faulty({("time_synchronised", "pc-1"): drift}))
+    court.audit("2026-10-29T02:00:00Z", known, faulty(october))
     court.audit("2026-11-05T01:10:00Z", known, faulty(early))
     court.audit("2026-11-11T01:10:00Z", known, faulty(early), sealed=False)
     court.apply(
@@ -164,6 +172,7 @@ WARNED = {
         {"kind": "login", "zone": "management", "week": "2026-11-09", "count": 31},
         {"kind": "login", "zone": "management", "week": "2026-11-16", "count": 44},
         {"kind": "login_refused", "zone": "staff", "week": "2026-11-09", "count": 12},
+        {"kind": "scan_seen", "zone": "guest", "week": "2026-11-16", "count": 2},
         {"kind": "sudo_refused", "zone": "", "week": "2026-11-16", "count": 1},
     ],
     "sources": [
@@ -192,6 +201,29 @@ WARNED = {
         },
     ],
 }  # fmt: skip
+
+WARNED_IN_OCTOBER: dict[str, Any] = {
+    "since": "2026-09-30T16:00:00Z",
+    "waiting": 0,
+    "events": [
+        {"kind": "crossing_refused", "zone": "guest", "week": "2026-10-12", "count": 96},
+        {"kind": "crossing_refused", "zone": "staff", "week": "2026-10-19", "count": 4},
+        {"kind": "login", "zone": "management", "week": "2026-10-19", "count": 80},
+        {"kind": "login_refused", "zone": "staff", "week": "2026-10-19", "count": 12},
+    ],
+    "sources": [{"source": "10.77.40.11", "zone": "guest", "count": 96}],
+    "warnings_count": 0,
+    "warnings": [],
+}
+
+BANNED = {
+    "logtarget": "SYSTEMD-JOURNAL",
+    "bans_count": 3,
+    "bans": [
+        {"jail": "sshd", "address": "10.77.20.12", "count": 2},
+        {"jail": "sshd", "address": "fd00:10:77:20::19", "count": 1},
+    ],
+}
 
 OCCURRENCES = """\
 ---

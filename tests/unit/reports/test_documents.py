@@ -13,7 +13,7 @@ import typst
 from compliance.verdict import State
 from reports import fonts, render
 from reports.assess import Assessment
-from reports.documents import daftar_periksa, peringatan_dini, rekap_bulanan
+from reports.documents import daftar_periksa, peringatan_dini, pola_akses, rekap_bulanan
 from reports.documents.boxes import Box
 from reports.documents.parts import DASH
 from reports.period import Period
@@ -22,7 +22,9 @@ from tests.unit.reports.conftest import assessed
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 DOCUMENTS = pytest.mark.parametrize(
-    "document", [rekap_bulanan, daftar_periksa, peringatan_dini], ids=lambda d: str(d.CODE)
+    "document",
+    [rekap_bulanan, pola_akses, daftar_periksa, peringatan_dini],
+    ids=lambda d: str(d.CODE),
 )
 
 
@@ -139,11 +141,43 @@ def test_every_control_of_the_catalogue_is_in_it(document: ModuleType, rich: Ass
     assert [c.id for c in rich.catalogue if c.id not in told] == []
 
 
-def test_every_warning_is_in_it_and_unjudged_ones_are_red(rich: Assessment) -> None:
+@pytest.mark.parametrize("document", [pola_akses, peringatan_dini], ids=lambda d: str(d.CODE))
+def test_every_warning_is_in_it_and_unjudged_ones_are_red(
+    document: ModuleType, rich: Assessment
+) -> None:
     """Judged by a person, or red; and whatever the evidence doesn't know isn't counted."""
-    table = next(s for s in peringatan_dini.build(rich).sections if s.anchor == "peringatan")
+    table = next(s for s in document.build(rich).sections if s.anchor == "peringatan")
     tones = {row.cells[0].text: row.cells[5].tone for row in table.tables[0].rows}
     assert tones == {"20261110-1": "", "20261118-2": "fail", "20261120-3": "fail"}
+
+
+def rows_of(document: ModuleType, a: Assessment, anchor: str) -> dict[str, list[str]]:
+    """{first cell: the other cells} of a section's first table."""
+    section = next(s for s in document.build(a).sections if s.anchor == anchor)
+    return {row.cells[0].text: [c.text for c in row.cells[1:]] for row in section.tables[0].rows}
+
+
+def test_each_kind_is_held_against_the_months_before(rich: Assessment) -> None:
+    """October was counted, September wasn't: it is no month of zeros."""
+    rows = rows_of(pola_akses, rich, "kecenderungan")
+    assert rows["Masuk SSH"] == ["80", "75", "turun 7%"]
+    assert rows["Masuk SSH ditolak"] == ["12", "12", "tetap"]
+    assert rows["Sambungan antarzona ditolak di gerbang"] == ["100", "1.204", "naik 1.104%"]
+    assert rows["Hak root ditolak"] == ["0", "1", "baru"]
+
+
+def test_a_first_month_is_held_against_nothing(court: sample.Court) -> None:
+    warned = {("warnings_nothing_waits", "monitor"): {"state": "pass", "measured": sample.WARNED}}
+    court.audit("2026-11-22T08:30:12Z", sample.catalogue(), sample.faulty(warned))
+    assert rows_of(pola_akses, assessed(court), "kecenderungan")["Masuk SSH"] == ["75", DASH]
+
+
+def test_who_was_shut_out_is_told_by_each_host(rich: Assessment) -> None:
+    """A host that didn't answer has no zero."""
+    rows = rows_of(pola_akses, rich, "pemblokiran")
+    assert rows["app"][:2] == ["3", "10.77.20.12 (2), fd00:10:77:20::19 (1)"]
+    assert rows["backup"][:2] == ["0", DASH]
+    assert rows["gateway"][:2] == [State.ERROR.printed, DASH]
 
 
 def test_an_overdue_flow_is_red(rich: Assessment) -> None:

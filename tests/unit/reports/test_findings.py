@@ -63,7 +63,10 @@ def test_decisions_name_what_only_a_person_can_do(rich: Assessment) -> None:
 def test_what_could_not_be_judged_wants_a_decision(rich: Assessment) -> None:
     """A host that answers leaves no question open in silence; one that is down is named as such."""
     wanted = findings.decisions(rich)
-    assert [(r.control.id, r.host) for r in wanted.unclear] == [("firewall_default_deny", "backup")]
+    assert [(r.control.id, r.host) for r in wanted.unclear] == [
+        ("firewall_default_deny", "backup"),
+        ("bans_noted", "gateway"),
+    ]
 
 
 def test_a_waiver_counts_by_the_day_of_the_verdict(court: sample.Court) -> None:

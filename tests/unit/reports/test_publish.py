@@ -34,6 +34,8 @@ def test_it_writes_all_documents_and_says_what_next(
     assert report(home) == 0
     written = sorted(p.name for p in (home.folder / "documents" / "2026-11").iterdir())
     assert written == [
+        "C2-rekap-pola-akses.html",
+        "C2-rekap-pola-akses.pdf",
         "C3-daftar-periksa.html",
         "C3-daftar-periksa.pdf",
         "C9-rekap-bulanan.html",

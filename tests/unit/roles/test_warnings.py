@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from reports.documents import peringatan_dini
+from reports.documents import watched
 
 PROGRAM = Path(__file__).parents[3] / "roles/warnings/templates/usr/local/lib/tameng/warnings"
 ZONES = {"staff": ["10.0.20.0/24", "fd00:20::/64"], "guest": ["10.0.40.0/24"]}
@@ -53,6 +54,19 @@ def packet(word: str, port: int = 445, source: str = "10.0.40.9") -> str:
     )
 
 
+def alert(kind: str, source: str = "10.0.40.9", **fields: Any) -> dict[str, Any]:
+    """As Suricata 7 writes it to the journal; a rule of others has no kind."""
+    rule: dict[str, Any] = {"signature_id": 1, "severity": fields.pop("severity", 3)}
+    if kind:
+        rule["metadata"] = {"tameng": [kind]}
+    seen = {
+        "event_type": "alert", "in_iface": "guest0", "src_ip": source, "dest_ip": "10.0.10.5",
+        "dest_port": 445, "proto": "TCP", "alert": rule,
+    }  # fmt: skip
+    said = json.dumps(seen | fields)
+    return entry(said, "suricata", _SYSTEMD_UNIT="tameng-detection.service", _UID=61000)
+
+
 NFLOG: dict[str, Any] = {"name": "ulogd", "_SYSTEMD_UNIT": "ulogd2.service", "_UID": 101}
 
 WEBSITE: dict[str, Any] = {
@@ -85,6 +99,15 @@ WEBSITE: dict[str, Any] = {
          "spoofed", "1.2.3.4", "10.0.10.5 tcp/445", "guest"),
         (entry(packet("drop"), "kernel", _TRANSPORT="kernel"),
          "host_refused", "10.0.40.9", "10.0.10.5 tcp/445", "guest"),
+        (alert("lateral_seen"), "lateral_seen", "10.0.40.9", "10.0.10.5 tcp/445", "guest"),
+        (alert("sweep_seen", source="fd00:0020:0000::0007"),
+         "sweep_seen", "fd00:20::7", "10.0.10.5 tcp/445", "staff"),
+        (alert("flood_seen"), "flood_seen", "10.0.40.9", "10.0.10.5", "guest"),
+        (alert("router_seen", source="fe80::0bad", dest_ip="ff02::0001", proto="IPv6-ICMP",
+               dest_port=None),
+         "router_seen", "fe80::bad%guest0", "ff02::1 ipv6-icmp", ""),
+        (alert("", severity=1), "grave_seen", "10.0.40.9", "10.0.10.5 tcp/445", "guest"),
+        (alert("", severity=2), "odd_seen", "10.0.40.9", "10.0.10.5 tcp/445", "guest"),
     ],
 )  # fmt: skip
 def test_what_is_an_event(
@@ -102,6 +125,11 @@ def test_what_is_an_event(
         entry(packet("guest>servers"), "ulogd", _SYSTEMD_UNIT="user@1001.service", _UID=1001),
         entry("uji", "tameng-warnings-test", _UID=1001),
         entry("wrong log-in from 10.0.20.9", "tameng-website", _UID=33),
+        alert("self_test"),
+        alert("scan_seen") | {"_SYSTEMD_UNIT": "user@1001.service"},
+        entry(
+            "all 6 packet processing threads", "suricata", _SYSTEMD_UNIT="tameng-detection.service"
+        ),
         entry("    tameng : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/ls", "sudo"),
     ],
 )
@@ -123,6 +151,23 @@ def test_a_scan_is_one_warning(program: Any, book: Any) -> None:
     (warning,) = book.listed(NOON)
     assert (warning["kind"], warning["subject"], warning["count"]) == ("scan", "10.0.40.9", 1000)
     assert len(book.outgoing("mail")) == 1
+
+
+def test_what_two_see_is_one_warning(program: Any, book: Any) -> None:
+    """A scan that the gateway refuses and Suricata knows: one letter."""
+    come(program, book, "scan_seen", NOON)
+    for n in range(20):
+        come(program, book, "crossing_refused", NOON + n, target=f"10.0.10.5 tcp/{n}")
+    assert [(row["kind"], row["count"]) for row in book.listed(NOON)] == [("scan", 21)]
+
+
+def test_a_flood_is_told_by_whom_it_hits(program: Any, book: Any) -> None:
+    """Its sources are made up, another one each time."""
+    for n in range(9):
+        come(program, book, "flood_seen", NOON + n, source=f"10.0.40.{n}", target="10.0.10.5")
+    assert [(row["subject"], row["grade"]) for row in book.listed(NOON)] == [
+        ("10.0.10.5", "tinggi")
+    ]
 
 
 def test_normal_use_raises_none(program: Any, book: Any) -> None:
@@ -188,16 +233,15 @@ def test_low_grades_wait_for_the_morning(program: Any, grade: str, hour: int, un
 
 
 def test_every_kind_has_its_words(program: Any) -> None:
-    assert {rule.kind for rule in program.events.RULES} == set(program.sending.WORDS)
-
-
-def test_letters_and_documents_call_a_warning_the_same(program: Any) -> None:
-    """The host's program and the reports share no code, so each has the words; the daily test is in
-    no document."""
+    """In letters and in documents the same: the host's program and the reports share no code, so
+    each has them; the daily test is in no document."""
+    rules = program.events.RULES
+    assert {rule.kind for rule in rules} == set(program.sending.WORDS)
     told = {kind: words for kind, words in program.sending.WORDS.items() if kind != "test"}
-    assert told == peringatan_dini.WARNINGS
-    noted = {kind for rule in program.events.RULES for kind in rule.events} - {"test"}
-    assert noted <= set(peringatan_dini.EVENTS)
+    assert told == watched.WARNINGS
+    known = {kind for rule in rules for kind in rule.events}
+    assert known - {"test"} == set(watched.EVENTS) - {"login"}
+    assert known > program.events.SEEN
 
 
 def test_one_letter_tells_all_that_is_due(program: Any, book: Any) -> None:

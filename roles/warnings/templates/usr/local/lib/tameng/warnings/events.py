@@ -1,6 +1,7 @@
 """Tameng, role warnings: what in a journal is an event, and which events make a warning."""
 
 import ipaddress
+import json
 import re
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ TEST = "tameng-warnings-test"  # what a test calls itself in the journal
 UNIT = "tameng-warnings.service"
 # What is read of a journal: what these call themselves, and (below) who they really are.
 WEBSITE = "tameng-website"
-SENDERS = ["sshd", "sshd-session", "sudo", "ulogd", "kernel", WEBSITE, TEST]
+SENDERS = ["sshd", "sshd-session", "sudo", "ulogd", "kernel", "suricata", WEBSITE, TEST]
 GRADES = ["rendah", "sedang", "tinggi", "uji"]  # a test is told at any hour
 
 
@@ -36,12 +37,34 @@ class Rule:
 
 
 REFUSED = ("crossing_refused", "host_refused")
+# What the detection's own rules call what they see; a rule of others has no such word, but a
+# severity.
+SEEN = {
+    "scan_seen",
+    "sweep_seen",
+    "guesses_seen",
+    "tunnel_seen",
+    "lateral_seen",
+    "flood_seen",
+    "router_seen",
+}
+DETECTION = "tameng-detection.service"
+GRAVE = 1
 RULES = [
     Rule("login_refused", ("login_refused",), 5, 10, "sedang"),
     Rule("web_login_refused", ("web_login_refused",), 5, 10, "sedang"),
     Rule("login_guessed", ("login_guessed",), 1, 10, "tinggi"),
     Rule("sudo_refused", ("sudo_refused",), 1, 10, "sedang"),
     Rule("scan", REFUSED, 10, 10, "sedang", distinct=True),
+    Rule("scan", ("scan_seen",), 1, 10, "sedang"),
+    Rule("sweep", ("sweep_seen",), 1, 10, "sedang"),
+    Rule("guessing", ("guesses_seen",), 1, 10, "sedang"),
+    Rule("tunnel", ("tunnel_seen",), 1, 10, "sedang"),
+    Rule("lateral", ("lateral_seen",), 1, 10, "tinggi"),
+    Rule("flood", ("flood_seen",), 1, 10, "tinggi", by=("target",)),
+    Rule("router", ("router_seen",), 1, 10, "tinggi"),
+    Rule("intrusion", ("grave_seen",), 1, 10, "tinggi"),
+    Rule("oddity", ("odd_seen",), 5, 60, "rendah"),
     Rule("insistence", REFUSED, 30, 60, "rendah", by=("source", "target")),
     Rule("spoofed", ("spoofed",), 3, 10, "tinggi", by=("zone",)),
     Rule("crowded", ("crowded",), 5, 10, "sedang"),
@@ -87,6 +110,8 @@ def recognise(entry, at, host, zones):
     elif name == "sudo":
         if found := NO_SUDO.match(said):
             return Event(at, host, "sudo_refused", f"{found['user']}@{host}")
+    elif entry.get("_SYSTEMD_UNIT") == DETECTION:
+        return alert(said, at, host, zones)
     elif name == TEST and (entry.get("_UID") == 0 or entry.get("_SYSTEMD_UNIT") == UNIT):
         return Event(at, host, "test", host, said)
     elif entry.get("_TRANSPORT") == "kernel" or entry.get("_SYSTEMD_UNIT") == "ulogd2.service":
@@ -106,6 +131,28 @@ def packet(said, at, host, zones):
         return Event(at, host, "spoofed", source, target, word.removeprefix("spoofed in "))
     kind = {"busy": "crowded", "drop": "host_refused"}.get(word, "crossing_refused")
     return Event(at, host, kind, source, target, zone_of(source, zones))
+
+
+def alert(said, at, host, zones):
+    """What Suricata has seen; not its own daily test, and nothing of what it says of itself."""
+    try:
+        seen = json.loads(said)
+    except ValueError:
+        return None
+    rule = seen["alert"]
+    if words := rule.get("metadata", {}).get("tameng"):
+        kind = words[0]
+        if kind not in SEEN:
+            return None
+    else:
+        kind = "grave_seen" if rule["severity"] <= GRAVE else "odd_seen"
+    source, address = (ipaddress.ip_address(seen[end]) for end in ("src_ip", "dest_ip"))
+    port = seen.get("dest_port")
+    service = seen["proto"].lower() + (f"/{port}" if port else "")
+    target = str(address) if kind == "flood_seen" else f"{address} {service}"
+    if source.is_link_local:  # the same on each link
+        return Event(at, host, kind, f"{source}%{seen['in_iface']}", target)
+    return Event(at, host, kind, str(source), target, zone_of(source, zones))
 
 
 def zone_of(address, zones):

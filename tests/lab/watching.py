@@ -1,0 +1,53 @@
+"""What tests of the early warning share: a host's shell, patience, and a book without a past."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+NET = os.environ.get("TAMENG_LAB_SUBNET", "10.77")
+LETTERS = "/var/mail/lab/new"
+
+
+def on(host: str, command: str) -> str:
+    """What a command says on a host of the lab, as root."""
+    lab = [sys.executable, "-m", "cli", "lab", "ssh", host, "sudo sh"]
+    done = subprocess.run(lab, input=command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{host}: {command}: {done.stdout}{done.stderr}"
+    return done.stdout.strip()
+
+
+def until(seconds: float, true: Callable[[], bool]) -> float:
+    """How long it took to become true."""
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() < began + seconds, f"not within {seconds} s"
+        time.sleep(1)
+    return time.monotonic() - began
+
+
+def forget() -> None:
+    """An empty folder of letters, and a book that knows of no event."""
+    past = """DELETE FROM events; DELETE FROM warnings WHERE kind != 'test';
+        DELETE FROM letters WHERE warning NOT IN (SELECT id FROM warnings)"""
+    on(
+        "monitor",
+        f"""systemctl stop tameng-warnings.service; rm -f {LETTERS}/*
+        python3 -c 'import sqlite3, sys
+with sqlite3.connect("/var/lib/tameng-warnings/book.sqlite") as b: b.executescript(sys.argv[1])' \
+            "{past}"
+        systemctl start tameng-warnings.service""",
+    )
+
+
+def month() -> dict[str, Any]:
+    """The month's figures, as an audit measures them for C2 and D1."""
+    found: dict[str, Any] = json.loads(on("monitor", "/usr/local/sbin/warnings facts"))["month"]
+    return found
