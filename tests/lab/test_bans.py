@@ -13,27 +13,10 @@ from pathlib import Path
 import pytest
 
 from cli.lab import plan
-from tests.lab.watching import on
+from tests.lab.watching import DOOR, WRONG, guess_at_website, on
 
 TARGET, STRANGER, WEBSITE = "gateway", "pc-2", "app"
 MOST_LOG_INS = 10
-DOOR = "nft insert rule inet tameng input iifname staff tcp dport 22 accept"
-WRONG = (
-    "timeout 5 ssh -F none -i /run/wrong-key -o IdentitiesOnly=yes -o BatchMode=yes"
-    " -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=3"
-)
-# So many wrong log-ins at the website, until it no longer answers.
-WRONG_AT_WEBSITE = """python3 - {url} {times} <<'END'
-import ssl, sys, urllib.parse, urllib.request
-careless = ssl._create_unverified_context()
-for number in range(int(sys.argv[2])):
-    form = urllib.parse.urlencode({{"log": f"admin{{number}}", "pwd": "wrong"}}).encode()
-    try:
-        urllib.request.urlopen(sys.argv[1], form, timeout=10, context=careless)
-    except OSError as exc:
-        print(exc)
-        break
-END"""
 
 
 def is_banned(address: str, host: str = TARGET, jail: str = "sshd") -> bool:
@@ -87,13 +70,11 @@ def test_who_guesses_is_shut_out_within_seconds(addresses: tuple[str, str]) -> N
 def test_who_guesses_at_the_website_is_shut_out_and_released(lab: str) -> None:
     """By its log-in form over TLS; one command lets him in again."""
     attacker, target = plan(lab)[STRANGER]["staff"], plan(lab)[WEBSITE]["servers"]
-    name = on(WEBSITE, "sed -n 's/^ServerName //p' /etc/apache2/sites-available/tameng.conf")
     on(WEBSITE, f"fail2ban-client unban {attacker}")
     began = on(WEBSITE, "date +%s.%N")
     assert reaches(target, 443)
     try:
-        url = f"https://{name}/wp-login.php"
-        on(STRANGER, WRONG_AT_WEBSITE.format(url=url, times=MOST_LOG_INS))
+        guess_at_website(STRANGER, MOST_LOG_INS)
         until = time.monotonic() + 10
         while time.monotonic() < until and not is_banned(attacker, WEBSITE, "tameng-website"):
             time.sleep(0.5)

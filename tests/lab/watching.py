@@ -1,4 +1,4 @@
-"""What tests of the early warning share: a host's shell, patience, and a book without a past."""
+"""What tests on the lab's hosts share: a shell, guesses at log-ins, patience, a book without past."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 NET = os.environ.get("TAMENG_LAB_SUBNET", "10.77")
 LETTERS = "/var/mail/lab/new"
+# At the gateway: desks get as far as its sshd, so that only bans count.
+DOOR = "nft insert rule inet tameng input iifname staff tcp dport 22 accept"
+WRONG = (
+    "timeout 5 ssh -F none -i /run/wrong-key -o IdentitiesOnly=yes -o BatchMode=yes"
+    " -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=3"
+)
 
 
 def on(host: str, command: str) -> str:
@@ -22,6 +28,25 @@ def on(host: str, command: str) -> str:
     done = subprocess.run(lab, input=command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{host}: {command}: {done.stdout}{done.stderr}"
     return done.stdout.strip()
+
+
+def guess_at_website(host: str, times: int) -> None:
+    """So many wrong log-ins from this host at the website, until it no longer answers."""
+    name = on("app", "sed -n 's/^ServerName //p' /etc/apache2/sites-available/tameng.conf")
+    on(
+        host,
+        f"""python3 - <<'END'
+import ssl, urllib.parse, urllib.request
+careless = ssl._create_unverified_context()
+for number in range({times}):
+    form = urllib.parse.urlencode({{"log": f"admin{{number}}", "pwd": "wrong"}}).encode()
+    try:
+        urllib.request.urlopen("https://{name}/wp-login.php", form, timeout=10, context=careless)
+    except OSError as exc:
+        print(exc)
+        break
+END""",
+    )
 
 
 def until(seconds: float, true: Callable[[], bool]) -> float:
