@@ -131,14 +131,18 @@ def fingerprint(hosts: list[str]) -> dict[str, set[str]]:
     return {host: set(said.splitlines()) for host, said in on_each(hosts, parts).items()}
 
 
-def goes_back(now: dict[str, set[str]], hosts: list[str], run: str, roles: Collection[str]) -> None:
-    """To before that run, with something to undo for each role, and nothing left of it."""
-    said = tameng("rollback", run, "--limit", ",".join(hosts))
+def nothing_is_left(now: dict[str, set[str]], hosts: list[str]) -> None:
     was = {host: now[host] for host in hosts}
     now |= fingerprint(hosts)
     for host in hosts:
         left, gone = sorted(now[host] - was[host]), sorted(was[host] - now[host])
         assert not left + gone, f"{host}: +{left} -{gone}"
+
+
+def goes_back(now: dict[str, set[str]], hosts: list[str], run: str, roles: Collection[str]) -> None:
+    """To before that run, with something to undo for each role, and nothing left of it."""
+    said = tameng("rollback", run, "--limit", ",".join(hosts))
+    nothing_is_left(now, hosts)
     for role in roles:
         assert said.count(f"Z-{role}:") >= len(ROLES[role]), f"nothing of {role} was undone"
 
@@ -162,7 +166,7 @@ def test_who_came_since_a_run_stays(now: dict[str, set[str]]) -> None:
         hosts, ["1"] * 4
     )
     on_each(hosts, "userdel -r budi 2>/dev/null")
-    now |= fingerprint(hosts)
+    nothing_is_left(now, hosts)
 
 
 @pytest.mark.parametrize("role", ROLES)

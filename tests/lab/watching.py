@@ -1,4 +1,4 @@
-"""What tests on the lab's hosts share: a shell, guesses at log-ins, patience, a book without past."""
+"""What tests on hosts share: a shell, guesses at log-ins, patience, a book without a past."""
 
 from __future__ import annotations
 
