@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 
-from pydantic import ValidationError
-
 from cli.options import Verbs, add_inventory, add_verb
 from inputs import court as courts
-from inputs import occurrences, paths
-from inputs.errors import BadInput
+from inputs import occurrences, paths, yamlfile
 from inputs.occurrences import JUDGEMENTS, Occurrence
 
 _EXAMPLES = """\
@@ -44,18 +41,14 @@ def add(verbs: Verbs) -> None:
 
 def run(args: argparse.Namespace) -> int:
     folder = paths.inventory(args.inventory)
-    try:
-        occurrence = Occurrence(
-            warning=args.warning,
-            judged=args.judged,
-            note=args.note,
-            by=args.by,
-            at=dt.datetime.now(dt.UTC).replace(microsecond=0),
-        )
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        what = f"{first['loc'][0]}: {first['msg']}"
-        raise BadInput.at(folder / occurrences.FILE, 0, what) from None
+    said = {
+        "warning": args.warning,
+        "judged": args.judged,
+        "note": args.note,
+        "by": args.by,
+        "at": dt.datetime.now(dt.UTC).replace(microsecond=0),
+    }
+    occurrence = yamlfile.validate(folder / occurrences.FILE, said, {}, Occurrence)
     file = occurrences.add(folder, occurrence, courts.load(folder).people)
     print(f"{file}: {occurrence.warning} is {occurrence.judged}, says {occurrence.by}")
     print(f"next: commit it; tameng report {occurrence.at:%Y-%m} -i {args.inventory}")

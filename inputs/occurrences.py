@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import AwareDatetime, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, StringConstraints
 
 from inputs import yamlfile
 from inputs.errors import BadInput, Complaint
@@ -28,10 +29,16 @@ Judgement = Literal["incident", "harmless", "false_alarm", "exercise"]
 JUDGEMENTS: tuple[str, ...] = get_args(Judgement)
 
 
+def _name(value: str) -> str:
+    if not re.fullmatch(r"20\d{6}-[1-9]\d*", value):
+        raise ValueError("expected the number that stands in a letter, such as 20261123-4")
+    return value
+
+
 class Occurrence(Strict):
     """One warning, by the name that its letter bears, and what it was."""
 
-    warning: Annotated[str, StringConstraints(pattern=r"^20\d{6}-[1-9]\d*$")]
+    warning: Annotated[str, AfterValidator(_name)]
     judged: Judgement
     note: Annotated[str, StringConstraints(min_length=10, strip_whitespace=True)]
     by: str
