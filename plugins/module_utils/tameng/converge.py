@@ -67,11 +67,12 @@ def converge(wanted: dict[str, Any], check: bool) -> dict[str, Any]:
     needless = packages.installed(wanted["purge"])
     told = [f"package {name}: installed" for name in missing]
     told += [f"package {name}: purged" for name in needless]
+    host = Host(wanted)
     if missing and not check:
-        packages.install(missing, wanted["lists_max_age"])
+        with units.unstarted(host.units):
+            packages.install(missing, wanted["lists_max_age"])
     if needless and not check:
         packages.purge(needless)
-    host = Host(wanted)
     plan = host.plan()
     unasked = files.validate(plan.files, installed=not (missing and check))
     result: dict[str, Any] = {

@@ -6,7 +6,8 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,6 +80,21 @@ def apply(steps: list[Step]) -> None:
         if not done.ok:
             words = done.err.strip() or _last_words(step.argv[-1])
             raise Refused(f"`{done.command}` failed: {words}")
+
+
+@contextmanager
+def unstarted(units: list[Unit]) -> Iterator[None]:
+    """Debian starts what a package brings. What will be masked doesn't run in between, nor does it
+    leave what it makes when it starts."""
+    names = [unit.name for unit in units if unit.masked]
+    if not names:
+        yield
+        return
+    must(["systemctl", "--quiet", "--runtime", "mask", *names])
+    try:
+        yield
+    finally:
+        must(["systemctl", "--quiet", "--runtime", "unmask", *names])
 
 
 def _last_words(name: str) -> str:

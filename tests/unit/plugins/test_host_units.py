@@ -146,3 +146,22 @@ def test_a_failed_call_carries_the_units_last_words(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(units, "must", lambda argv: Done(" ".join(argv), 0, "/none\n", ""))
     with pytest.raises(Refused, match=r"start a.service` failed: Address in use$"):
         units.apply([units.Step(["start", "a.service"], "")])
+
+
+def test_what_will_be_masked_does_not_run_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the packages don't come in."""
+    called: list[str] = []
+    monkeypatch.setattr(units, "must", lambda argv: called.append(" ".join(argv)))
+
+    def install() -> None:
+        with units.unstarted([WANTED, Unit("rival.service", masked=True)]):
+            called.append("packages")
+            raise Refused("no packages")
+
+    with pytest.raises(Refused):
+        install()
+    assert called == [
+        "systemctl --quiet --runtime mask rival.service",
+        "packages",
+        "systemctl --quiet --runtime unmask rival.service",
+    ]
