@@ -160,7 +160,8 @@ def killed_at(step: str, *words: str) -> None:
 
 def test_hosts_are_real_and_fenced_in(lab: Snapshot) -> None:
     """A lab's host is a whole Debian that gets packages, and reaches nothing else: not the other
-    lab, not this machine, not the world. Reset forgets what was written and keeps the keys."""
+    lab, not this machine, not the world. What it writes to its console never makes it wait. Reset
+    forgets what was written and keeps the keys."""
     raised = up(NAME, SUBNET)
     assert raised.returncode == 0, raised.stderr
     probe = "! timeout 1 bash -c '</dev/tcp/{}' 2>/dev/null || echo reached {}; "
@@ -170,6 +171,7 @@ def test_hosts_are_real_and_fenced_in(lab: Snapshot) -> None:
         "pc-1",
         "systemctl is-system-running; sudo apt-get update -qq && echo updated; "
         + "".join(probe.format(target, target) for target in (*closed, f"{SUBNET}.20.1/22"))
+        + "seq 20000 | sudo timeout 5 tee /dev/console >/dev/null; "
         + "sudo touch /etc/left-behind; echo written",
     )
     assert said.stdout.split("\n")[:-1] == [
@@ -178,6 +180,8 @@ def test_hosts_are_real_and_fenced_in(lab: Snapshot) -> None:
         f"reached {SUBNET}.20.1/22",
         "written",
     ], said.stderr
+    console = Path("/var/lib/tameng", NAME, "pc-1/console.log").read_text()
+    assert "20000" in console, "the console was full"
     began = time.monotonic()
     assert tameng("reset", "--name", NAME, "--limit", "pc-1").returncode == 0
     assert time.monotonic() - began < 15
