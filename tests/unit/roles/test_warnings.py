@@ -69,6 +69,7 @@ def alert(kind: str, source: str = "10.0.40.9", **fields: Any) -> dict[str, Any]
 
 NFLOG: dict[str, Any] = {"name": "ulogd", "_SYSTEMD_UNIT": "ulogd2.service", "_UID": 101}
 
+FAIL2BAN: dict[str, Any] = {"name": "fail2ban", "_SYSTEMD_UNIT": "fail2ban.service"}
 WEBSITE: dict[str, Any] = {
     "name": "tameng-website", "_SYSTEMD_UNIT": "apache2.service", "_UID": 33,
 }  # fmt: skip
@@ -88,6 +89,11 @@ WEBSITE: dict[str, Any] = {
         (entry("wrong log-in from 10.0.20.9", **WEBSITE),
          "web_login_refused", "10.0.20.9", "app", "staff"),
         (entry("wrong log-in from 127.0.0.1", **WEBSITE), "web_login_refused", "app", "app", ""),
+        (entry("[sshd] Ban 10.0.20.9", **FAIL2BAN), "login_banned", "10.0.20.9", "sshd", "staff"),
+        (entry("[tameng-website] Ban 9.9.9.9", **FAIL2BAN),
+         "web_login_banned", "9.9.9.9", "tameng-website", "wan"),
+        (entry("[zone-guest] Ban 10.0.40.9", **FAIL2BAN),
+         "zone_banned", "10.0.40.9", "zone-guest", "guest"),
         (entry("    budi : no tty ; HOST=app.lan ; PWD=/ ; USER=root", "sudo", _UID=1001),
          "sudo_refused", "budi@app", "", ""),
         (entry("    tamu : 3 incorrect password attempts ; HOST=app.lan ; TTY=pts/1 ; PWD=/",
@@ -125,6 +131,8 @@ def test_what_is_an_event(
         entry(packet("guest>servers"), "ulogd", _SYSTEMD_UNIT="user@1001.service", _UID=1001),
         entry("uji", "tameng-warnings-test", _UID=1001),
         entry("wrong log-in from 10.0.20.9", "tameng-website", _UID=33),
+        entry("[sshd] Restore Ban 10.0.20.9", **FAIL2BAN),
+        entry("[sshd] Ban 10.0.20.9", "fail2ban", _UID=1001),
         alert("self_test"),
         alert("scan_seen") | {"_SYSTEMD_UNIT": "user@1001.service"},
         entry(
@@ -151,6 +159,17 @@ def test_a_scan_is_one_warning(program: Any, book: Any) -> None:
     (warning,) = book.listed(NOON)
     assert (warning["kind"], warning["subject"], warning["count"]) == ("scan", "10.0.40.9", 1000)
     assert len(book.outgoing("mail")) == 1
+
+
+def test_who_is_shut_out_before_the_fifth_guess_is_told_of(program: Any, book: Any) -> None:
+    """fail2ban counts a wrong name twice; its ban and the refused log-ins are one letter."""
+    for n in range(3):
+        come(program, book, "login_refused", NOON + n)
+    assert not book.listed(NOON)
+    come(program, book, "login_banned", NOON + 3, target="sshd")
+    come(program, book, "login_refused", NOON + 4)
+    (warning,) = book.listed(NOON)
+    assert (warning["kind"], warning["grade"]) == ("login_refused", "sedang")
 
 
 def test_what_two_see_is_one_warning(program: Any, book: Any) -> None:
@@ -240,7 +259,7 @@ def test_every_kind_has_its_words(program: Any) -> None:
     told = {kind: words for kind, words in program.sending.WORDS.items() if kind != "test"}
     assert told == watched.WARNINGS
     known = {kind for rule in rules for kind in rule.events}
-    assert known - {"test"} == set(watched.EVENTS) - {"login"}
+    assert known - {"test"} == set(watched.EVENTS) - {"login", "zone_banned"}
     assert known > program.events.SEEN
 
 

@@ -9,7 +9,7 @@ TEST = "tameng-warnings-test"  # what a test calls itself in the journal
 UNIT = "tameng-warnings.service"
 # What is read of a journal: what these call themselves, and (below) who they really are.
 WEBSITE = "tameng-website"
-SENDERS = ["sshd", "sshd-session", "sudo", "ulogd", "kernel", "suricata", WEBSITE, TEST]
+SENDERS = ["sshd", "sshd-session", "sudo", "ulogd", "kernel", "suricata", "fail2ban", WEBSITE, TEST]
 GRADES = ["rendah", "sedang", "tinggi", "uji"]  # a test is told at any hour
 
 
@@ -49,10 +49,15 @@ SEEN = {
     "router_seen",
 }
 DETECTION = "tameng-detection.service"
+# Who is shut out may have had fewer tries than are warned of. By jail; at the gateway's others the
+# detection has told already.
+BANNED = {"sshd": "login_banned", "tameng-website": "web_login_banned"}
 GRAVE = 1
 RULES = [
     Rule("login_refused", ("login_refused",), 5, 10, "sedang"),
+    Rule("login_refused", ("login_banned",), 1, 10, "sedang"),
     Rule("web_login_refused", ("web_login_refused",), 5, 10, "sedang"),
+    Rule("web_login_refused", ("web_login_banned",), 1, 10, "sedang"),
     Rule("login_guessed", ("login_guessed",), 1, 10, "tinggi"),
     Rule("sudo_refused", ("sudo_refused",), 1, 10, "sedang"),
     Rule("scan", REFUSED, 10, 10, "sedang", distinct=True),
@@ -80,6 +85,7 @@ LET_GO = re.compile(
 )
 LET_IN = re.compile(r"Accepted \S+ for (?P<user>\S+) from (?P<source>\S+) port \d+")
 WRONG_AT_WEBSITE = re.compile(r"wrong log-in from (?P<source>\S+)")
+BAN = re.compile(r"\[(?P<jail>[^]]+)\] Ban (?P<source>\S+)")
 NO_SUDO = re.compile(
     r"\s*(?P<user>\S+) : (?:\d+ incorrect password attempts?|a password is required"
     r"|no tty|user NOT (?:in sudoers|authorized on host)|command not allowed) ;"
@@ -107,6 +113,10 @@ def recognise(entry, at, host, zones):
             if ipaddress.ip_address(source).is_loopback:
                 return Event(at, host, "web_login_refused", host, host)
             return Event(at, host, "web_login_refused", source, host, zone_of(source, zones))
+    elif name == "fail2ban" and entry.get("_SYSTEMD_UNIT") == "fail2ban.service":
+        if found := BAN.fullmatch(said):
+            source, kind = found["source"], BANNED.get(found["jail"], "zone_banned")
+            return Event(at, host, kind, source, found["jail"], zone_of(source, zones))
     elif name == "sudo":
         if found := NO_SUDO.match(said):
             return Event(at, host, "sudo_refused", f"{found['user']}@{host}")
