@@ -170,14 +170,15 @@ def strangers(lab: str) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def table() -> Iterator[list[tuple[str, ...]]]:
-    """A row for each attack; printed at the end."""
+def table(request: pytest.FixtureRequest) -> Iterator[list[tuple[str, ...]]]:
+    """A row for each attack; printed at the end, also where all went well."""
     rows: list[tuple[str, ...]] = [("attack", "expected", "seen", "warned after", "banned after")]
     yield rows
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    print()
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print()
+        for row in rows:
+            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
 
 
 def send(host: str, packets: list[dict[str, object]]) -> None:
