@@ -289,9 +289,10 @@ foreign_certificate() {
     self_signed /etc/tameng/web/host.crt /etc/tameng/web/host.key "$(hostname)" "$1" && systemctl restart apache2.service
 }
 
-# set_website SED: what the web server serves of the website changed by hand.
+# set_website SED: what the web server serves of the website changed by hand. No reload: Debian's unit counts as started
+# before Apache has written its pid, so a reload that comes at once (two are broken in one round) fails now and then.
 set_website() {
-    sed -i "$1" /etc/apache2/tameng-site.d/wordpress.conf && systemctl reload apache2.service
+    sed -i "$1" /etc/apache2/tameng-site.d/wordpress.conf && systemctl restart apache2.service
 }
 
 # set_plugin SED: the website's own plugin changed by hand.
