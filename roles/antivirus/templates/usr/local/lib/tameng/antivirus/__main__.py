@@ -7,6 +7,7 @@ antivirus test               write the EICAR test file into each guarded folder,
 antivirus facts              all that an audit asks, as JSON
 antivirus scan | watch       what the timer and the service run
 antivirus ready | mend | wait PID    for the role: whether the engine loads its signatures
+antivirus begin              for the role: the first scan
 """
 
 import json
@@ -25,6 +26,7 @@ SETTINGS = Path("/etc/tameng/antivirus/settings.json")
 SIGNATURES = Path("/var/lib/clamav")
 OURS = SIGNATURES / "tameng.hsb"
 ENGINE = "tameng-antivirus.service"
+SCAN = "tameng-antivirus-scan.service"
 PATIENCE = 400
 
 
@@ -86,6 +88,12 @@ def mend():
     subprocess.run(["systemctl", "restart", ENGINE], check=True)
 
 
+def begin():
+    """The first scan, without waiting for its end."""
+    scanning.keep({"began": time.time(), "cursor": [], **scanning.NOTHING})
+    subprocess.run(["systemctl", "start", "--no-block", SCAN], check=True)
+
+
 def facts():
     settings = json.loads(SETTINGS.read_text())
     found = {"now": time.time(), "settings": settings, "memory": memory(), "trouble": ""}
@@ -119,7 +127,7 @@ def listed():
 
 def main(verb="", *words):
     os.umask(0o077)
-    plain = {"watch": watch, "ready": ready, "mend": mend, "list": listed}
+    plain = {"watch": watch, "ready": ready, "mend": mend, "begin": begin, "list": listed}
     if verb in plain and not words:
         plain[verb]()
     elif verb == "scan" and not words:

@@ -115,7 +115,7 @@ def folder_of(path):
         raise OSError(20, "a folder on the way is a link by now")
     folder = os.open(parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if os.readlink(f"/proc/self/fd/{folder}") != parent:
+        if str(Path(f"/proc/self/fd/{folder}").readlink()) != parent:
             raise OSError(20, "a folder on the way is a link by now")
         yield folder
     finally:

@@ -79,9 +79,10 @@ def end(one):
     Path(one["path"]).unlink(missing_ok=True)
     (quarantine.TESTS / one["name"]).unlink(missing_ok=True)
     one.pop("began", None)
-    if one["record"]:
-        for left in quarantine.KEPT.glob(f"{one['record']['id']}*"):
-            left.unlink()
+    for record in quarantine.records():
+        if Path(record["path"]).name == one["name"]:
+            for left in quarantine.KEPT.glob(f"{record['id']}*"):
+                left.unlink()
 
 
 def packed():
