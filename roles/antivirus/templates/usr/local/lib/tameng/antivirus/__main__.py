@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def watch():
     """The engine writes the name of each file that it finds something in. Anybody can make up such
     a line by a file's name, so each is looked at again, and only what is found is put away."""
     settings = json.loads(SETTINGS.read_text())
+    threading.Thread(target=guard, daemon=True).start()
     told = ["journalctl", "-q", "-f", "-o", "cat", "-S", "-5min", f"_SYSTEMD_UNIT={ENGINE}"]
     with subprocess.Popen(told, stdout=subprocess.PIPE, text=True, errors="replace") as lines:
         for line in lines.stdout:
@@ -45,6 +47,12 @@ def watch():
             except (OSError, engine.NoAnswer) as problem:  # gone; or the nightly scan finds it
                 print(f"{path!r}: {problem}", file=sys.stderr, flush=True)
     sys.exit("the journal ended")
+
+
+def guard():
+    while True:
+        engine.end_if_stuck()
+        time.sleep(engine.QUICK)
 
 
 def wait(pid):
