@@ -25,7 +25,6 @@ import scanning
 
 SETTINGS = Path("/etc/tameng/antivirus/settings.json")
 SIGNATURES = Path("/var/lib/clamav")
-OURS = SIGNATURES / "tameng.hsb"
 ENGINE = "tameng-antivirus.service"
 SCAN = "tameng-antivirus-scan.service"
 PATIENCE = 400
@@ -40,7 +39,8 @@ def watch():
     with subprocess.Popen(told, stdout=subprocess.PIPE, text=True, errors="replace") as lines:
         for line in lines.stdout:
             path, _, found = line.rstrip("\n").rpartition(": ")
-            if not found.endswith(" FOUND") or not path.startswith("/"):
+            ours = Path(path).is_relative_to(quarantine.HOME)
+            if ours or not found.endswith(" FOUND") or not path.startswith("/"):
                 continue
             try:
                 quarantine.look(path, "access", settings["quarantine_max"])
@@ -82,7 +82,7 @@ def mend():
     """Take away signatures that the engine can't load; they are fetched anew. Ours are enough."""
     subprocess.run(["systemctl", "kill", "-s", "KILL", ENGINE], capture_output=True, check=False)
     for path in sorted(SIGNATURES.iterdir()):
-        if path.suffix in (".dat", ".new") or path == OURS or path.is_dir():
+        if path.suffix in (".dat", ".new") or path == quarantine.OURS or path.is_dir():
             continue
         tried = subprocess.run(
             ["clamscan", "--no-summary", "-d", str(path), "/dev/null"],
