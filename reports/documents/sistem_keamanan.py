@@ -126,11 +126,12 @@ def _when(a: Assessment, moment: str | None) -> Cell:
 
 def _months(a: Assessment) -> Section:
     """By host; a month in which nobody counted has no zero."""
+    months: list[tuple[Period, dict[str, int | None]]]
     months = [(p, dict(_counts(a.before.get(p, Month(p))))) for p in _before(a)]
     while months and not months[0][1]:
         del months[0]
     now = {host: measured(r).get("found_count") for host, r in results(a, FOUND).items()}
-    columns = [*months, (a.period, now)]
+    columns: list[tuple[Period, Mapping[str, int | None]]] = [*months, (a.period, now)]
     rows = tuple(
         Row((Cell(host), *(_number(counts.get(host)) for _, counts in columns))) for host in now
     )
@@ -197,6 +198,6 @@ def _decided(a: Assessment, record: Data) -> Cell:
         when = words.day_and_hour(parse_time(decided["at"]), a.court.tz)
         what = DECIDED.get(decided["what"], decided["what"])
         return Cell(what, (decided["why"], f"{decided['who']}, {when}"))
-    if record["left"]:
-        return Cell("Belum dikarantina", (LEFT.get(record["left"], record["left"]),), "fail")
+    if left := str(record["left"]):
+        return Cell("Belum dikarantina", (LEFT.get(left, left),), "fail")
     return Cell("Belum diputuskan", tone="fail")
