@@ -148,8 +148,12 @@ def test_what_is_an_event(
         entry("[sshd] Ban 10.0.20.9", "fail2ban", _UID=1001),
         alert("self_test"),
         malware(unit="user@1001.service"),
-        entry('{"scan": {"files": 3}}', "tameng-antivirus",
-              _SYSTEMD_UNIT="tameng-antivirus-scan.service", _UID=105),
+        entry(
+            '{"scan": {"files": 3}}',
+            "tameng-antivirus",
+            _SYSTEMD_UNIT="tameng-antivirus-scan.service",
+            _UID=105,
+        ),
         alert("scan_seen") | {"_SYSTEMD_UNIT": "user@1001.service"},
         entry(
             "all 6 packet processing threads", "suricata", _SYSTEMD_UNIT="tameng-detection.service"
