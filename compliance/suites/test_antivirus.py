@@ -225,7 +225,7 @@ def test_the_source_of_signatures_answers(ask: Ask, evidence: Evidence) -> None:
 )
 def test_everything_was_looked_at(ask: Ask, facts: Facts, evidence: Evidence) -> None:
     """A scan came round within the last seven days, and the timer runs. A young host, whose first
-    round goes on, is given the same seven days."""
+    round is due or goes on, is given the same seven days."""
     scan = facts["scan"]
     timer = ask("systemctl is-active tameng-antivirus-scan.timer", exits=(0, 3, 4)).strip()
     names = ("files", "bytes", "large", "unread", "found", "trouble")

@@ -7,7 +7,7 @@ antivirus test               write the EICAR test file into each guarded folder,
 antivirus facts              all that an audit asks, as JSON
 antivirus scan | watch       what the timer and the service run
 antivirus ready | mend | wait PID    for the role: whether the engine loads its signatures
-antivirus begin              for the role: the first scan
+antivirus begin              for the role: from now on the first scan is due
 """
 
 import json
@@ -26,7 +26,6 @@ import scanning
 SETTINGS = Path("/etc/tameng/antivirus/settings.json")
 SIGNATURES = Path("/var/lib/clamav")
 ENGINE = "tameng-antivirus.service"
-SCAN = "tameng-antivirus-scan.service"
 PATIENCE = 400
 
 
@@ -97,9 +96,8 @@ def mend():
 
 
 def begin():
-    """The first scan, without waiting for its end."""
+    """Nothing was scanned yet, and since now that is known."""
     scanning.keep({"began": time.time(), "cursor": [], **scanning.NOTHING})
-    subprocess.run(["systemctl", "start", "--no-block", SCAN], check=True)
 
 
 def facts():
