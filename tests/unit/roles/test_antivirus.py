@@ -37,7 +37,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(modules.quarantine, "OURS", tmp_path / "ours")
     monkeypatch.setattr(modules.quarantine, "ROOM", 0)
     monkeypatch.setattr(modules.scanning, "STATE", home / "scan.json")
-    monkeypatch.setattr(modules.engine, "ask", lambda *_: "RELOADING")
+    monkeypatch.setattr(modules.engine, "ask", lambda *_: "ClamAV 1")
     monkeypatch.setattr(
         modules.engine, "look", lambda fd: "Bad-1" if BAD in os.pread(fd, 99, 0) else ""
     )

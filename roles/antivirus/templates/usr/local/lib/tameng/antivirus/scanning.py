@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import engine
@@ -26,6 +27,8 @@ def scan(settings):
     until = time.monotonic() + 60 * settings["minutes"]
     skipped = {*settings["scanned_not"], str(quarantine.HOME), *elsewhere()}
     began, trouble = time.time(), ""
+    with suppress(engine.NoAnswer):
+        state |= {"official": None} | engine.version()
     for top in separate(settings["scanned"]):
         for folder in folders(top, skipped, state["cursor"]):
             state["cursor"] = list(folder.parts)
