@@ -162,7 +162,7 @@ def _told(record: dict[str, Any]) -> dict[str, Any]:
 )
 def test_packed_files_have_limits(rehearsed: dict[str, Any], evidence: Evidence) -> None:
     """Packed four times the test file is found, packed 25 times the engine has given up; a bomb of
-    64 MiB of nothing is answered within ten seconds."""
+    16 MiB of nothing is answered within ten seconds."""
     packed = rehearsed["packed"]
     evidence.measured("packed", packed)
     assert not packed["trouble"], f"the engine didn't answer: {packed['trouble']}"

@@ -65,16 +65,21 @@ def wait(pid):
 
 def state():
     shown = subprocess.run(
-        ["systemctl", "show", "-p", "ActiveState", "--value", ENGINE],
+        ["systemctl", "show", "-p", "ActiveState", "-p", "SubState", "--value", ENGINE],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    return shown.stdout.strip()
+    return shown.stdout.split()
 
 
 def ready():
-    """An engine that isn't to run has nothing to answer."""
-    if state() not in ("inactive", "failed") and not engine.answers():
-        sys.exit("the engine doesn't answer")
+    """An engine that isn't to run has nothing to answer; one that loads signatures is given time,
+    one that fails again and again is not."""
+    began = time.monotonic()
+    while (now := state()) and now[0] != "inactive" and not engine.answers():
+        patience = {"active": 10, "activating": PATIENCE}.get(now[0], 0)
+        if now[1:] == ["auto-restart"] or time.monotonic() > began + patience:
+            sys.exit("the engine doesn't answer")
+        time.sleep(1)
 
 
 def mend():

@@ -18,7 +18,7 @@ PARTS = ("X5O!P%@AP[4\\PZX54(P^)", "7CC)7}$EICAR-STANDARD", "-ANTIVIRUS-TEST-FIL
 MOST = 3  # seconds that whoever opens a file may wait here
 PATIENCE = 6  # seconds in which it has to be put away
 SHALLOW, DEEP = 4, 25  # so often packed it has to be seen, and so often the engine has to give up
-BOMB = 64 << 20
+BOMB = 16 << 20
 SECONDS = ("clean_seconds", "open_seconds", "away_seconds")
 
 
@@ -117,4 +117,4 @@ def look(content):
     with tempfile.NamedTemporaryFile(dir=quarantine.HOME) as out:
         out.write(content)
         out.flush()
-        return engine.look(out.fileno(), engine.QUICK)
+        return engine.look(out.fileno(), PATIENCE)
