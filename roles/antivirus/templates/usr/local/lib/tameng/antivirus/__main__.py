@@ -89,7 +89,7 @@ def mend():
         if path.suffix in (".dat", ".new") or path == quarantine.OURS or path.is_dir():
             continue
         tried = subprocess.run(
-            ["clamscan", "--no-summary", "-d", str(path), "/dev/null"],
+            ["clamscan", "--no-summary", "-d", str(path), str(SETTINGS)],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if tried.returncode > 1:
