@@ -39,6 +39,8 @@ EVENTS = {
     "router_seen": "Pengumuman router IPv6 palsu",
     "grave_seen": "Pola serangan (aturan luar)",
     "odd_seen": "Pola mencurigakan (aturan luar)",
+    "archives_vanished": "Arsip cadangan hilang atau bertanggal palsu",
+    "backup_failed": "Cadangan terlambat, rusak, atau tidak dapat diperiksa",
 }
 WARNINGS = {
     "login_refused": "Percobaan masuk SSH berulang kali ditolak",
@@ -54,6 +56,8 @@ WARNINGS = {
     "router": "Pengumuman router IPv6 palsu",
     "intrusion": "Pola serangan menurut aturan luar",
     "oddity": "Pola mencurigakan menurut aturan luar",
+    "archives": "Arsip cadangan hilang atau bertanggal palsu",
+    "backup": "Cadangan terlambat, rusak, atau tidak dapat diperiksa",
     "insistence": "Sambungan yang sama terus-menerus ditolak",
     "spoofed": "Alamat pengirim palsu",
     "crowded": "Terlalu banyak sambungan dari satu alamat",

@@ -29,7 +29,9 @@ HISTORY = "config_history"  # records the others' changes, so it stays
 HOSTS = {
     "managed": ["pc-1", "pc-2"],
     "endpoints": ["pc-1", "pc-2"],
-    "servers": ["app", "monitor"],
+    "servers": ["app", "backup", "monitor"],
+    "backup_servers": ["backup"],
+    "backup_clients": ["app", "gateway", "monitor", "pc-2"],
     "log_servers": ["monitor"],
     "websites": ["app"],
     "gateways": ["gateway"],
@@ -47,6 +49,8 @@ TAGS = {
     "log_server": "logging,log_server",
     "warnings": "logging,warnings",
     "detection": "logging,detection",
+    "backup": "logging,backup",
+    "backup_server": "logging,backup,backup_server",
 }
 
 

@@ -19,6 +19,8 @@ WORDS = {
     "router": "Pengumuman router IPv6 palsu",
     "intrusion": "Pola serangan menurut aturan luar",
     "oddity": "Pola mencurigakan menurut aturan luar",
+    "archives": "Arsip cadangan hilang atau bertanggal palsu",
+    "backup": "Cadangan terlambat, rusak, atau tidak dapat diperiksa",
     "insistence": "Sambungan yang sama terus-menerus ditolak",
     "spoofed": "Alamat pengirim palsu",
     "crowded": "Terlalu banyak sambungan dari satu alamat",
