@@ -134,7 +134,9 @@ def recognise(entry, at, host, zones):
     elif entry.get("_SYSTEMD_UNIT") in KEEPERS:
         if name == BACKUP and (found := OF_CLIENT.fullmatch(said)):
             lost = found["what"].startswith("archives ")
-            return Event(at, host, "archives_vanished" if lost else "backup_failed", found["client"])
+            return Event(
+                at, host, "archives_vanished" if lost else "backup_failed", found["client"]
+            )
     elif name == TEST and (entry.get("_UID") == 0 or entry.get("_SYSTEMD_UNIT") == UNIT):
         return Event(at, host, "test", host, said)
     elif entry.get("_TRANSPORT") == "kernel" or entry.get("_SYSTEMD_UNIT") == "ulogd2.service":
