@@ -21,8 +21,8 @@ GATEWAY, STRANGER = f"{NET}.0.2", f"{NET}.0.66"
 BANNING = ("gateway", "app")
 WITHIN = 60  # seconds from an attack's last packet to a warning that an audit can measure
 BANNED_WITHIN = 10  # seconds from its last packet
-# Packets as no kernel would send them: {"tcp": [source, target, port, flags]}, {"ping": target},
-# {"name": target}, {"router": interface}.
+# Packets as no kernel would send them: {"tcp": [source, target, port, flags]}, {"name": target},
+# {"router": interface}.
 SENDER = r"""
 import ipaddress, random, socket, struct
 
@@ -40,10 +40,6 @@ def tcp(source, target, port, flags):
     line = struct.pack(">BBHHHBBH", 0x45, 0, 40, 0, 0, 64, 6, 0) + ends
     raw.sendto(line + struct.pack(">HHIIBBHHH", *head, sum_, 0), (target, 0))
 
-def ping(target):
-    bare = struct.pack(">BBHHH", 8, 0, 0, 4711, 1)
-    icmp.sendto(struct.pack(">BBHHH", 8, 0, checked(bare), 4711, 1), (target, 0))
-
 def name(target):
     labels = b"".join(b"\x28%040x" % random.getrandbits(160) for _ in range(3))
     question = labels + b"\3com\0" + struct.pack(">HH", 16, 1)
@@ -57,7 +53,6 @@ def router(interface):
         out.sendto(said, ("ff02::1", 0, 0, socket.if_nametoindex(interface)))
 
 raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-icmp = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 for packet in PACKETS:
     for kind, said in packet.items():
