@@ -77,7 +77,7 @@ def _norm(known: Catalogue, name: str, *, as_data: bool) -> int:
         print(textwrap.fill(left, 110, initial_indent=begin, subsequent_indent=" " * len(begin)))
     void = len(covered.counted("void"))
     print(f"\n{len(covered.counted())} recommendations,")
-    print(f"{void} of them void: they speak of a rival tool that is proven idle; of the rest")
+    print(f"{void} of them void: they speak of a tool that is proven idle; of the rest")
     print(f"{covered.share('proven'):.1f} % proven,")
     print(f"{covered.share('decided'):.1f} % decided otherwise (docs/how-to/decisions.md),")
     print(f"{covered.share('open'):.1f} % open")

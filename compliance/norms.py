@@ -1,8 +1,8 @@
 """Which recommendations the norms have, and which of them are proven, void, decided or still open.
 
 *Proven*: a control of the catalogue names it. *Decided*: it is deliberately not done as written;
-docs/how-to/decisions.md says what stands instead. *Void*: decided, too, but norms describe rival
-tools of which a host has one, and a control proves that the one it speaks of does nothing here.
+docs/how-to/decisions.md says what stands instead. *Void*: decided, too, but it speaks of a tool
+(one of several rivals, or one that no host needs), and a control proves that it does nothing here.
 A recommendation is one of these, never two.
 """
 
@@ -35,7 +35,7 @@ class Recommendation(Strict):
     automated: bool
     about: str = Field(min_length=3)
     decision: Slug | None = None
-    void_by: Slug | None = None  # the control that proves the rival tool idle
+    void_by: Slug | None = None  # the control that proves idle what it speaks of
 
     @property
     def section(self) -> str:

@@ -145,6 +145,13 @@ def test_no_relays(ask: Ask, public: Public, evidence: Evidence) -> None:
     )
 
 
+@control("services_no_mail", sabotage="stand_in postfix.service", says="postfix.service is active")
+def test_no_mail_server(ask: Ask, public: Public, evidence: Evidence) -> None:
+    """Nothing takes mail or sends it on, so no account waits for any."""
+    units = "exim4.service nullmailer.service opensmtpd.service postfix.service sendmail.service"
+    idle(ask, public, evidence, mail=units)
+
+
 @control(
     "services_web_where_declared",
     sabotage="stand_in nginx.service",
@@ -177,7 +184,7 @@ def test_console_gives_nothing_away(ask: Ask, evidence: Evidence) -> None:
     "services_mail_local",
     sabotage="stand_in exim4.service 25",
     says="python3 takes mail on 0.0.0.0:25",
-    also=(OTHER_SERVERS,),
+    also=(OTHER_SERVERS, "services_no_mail"),
 )
 def test_mail_is_local(ask: Ask, evidence: Evidence) -> None:
     """Who takes mail, takes it from this machine only."""
