@@ -14,10 +14,16 @@ from inputs.court import Court
 from inputs.errors import BadInput
 from reports import history, render
 from reports.assess import Assessment, assess
-from reports.documents import daftar_periksa, peringatan_dini, pola_akses, rekap_bulanan
+from reports.documents import (
+    daftar_periksa,
+    peringatan_dini,
+    pola_akses,
+    rekap_bulanan,
+    sistem_keamanan,
+)
 from reports.period import Period
 
-DOCUMENTS = (rekap_bulanan, pola_akses, daftar_periksa, peringatan_dini)
+DOCUMENTS = (rekap_bulanan, pola_akses, daftar_periksa, peringatan_dini, sistem_keamanan)
 MONTHS_BACK = 11  # of evidence before the period, for what came back and for the trend
 
 

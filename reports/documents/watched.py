@@ -37,6 +37,9 @@ EVENTS = {
     "lateral_seen": "Berbagi berkas atau desktop jarak jauh dari zona terisolasi",
     "flood_seen": "Banjir sambungan terdeteksi",
     "router_seen": "Pengumuman router IPv6 palsu",
+    "malware_found": "Berkas berbahaya ditemukan dan dikarantina",
+    "malware_left": "Berkas berbahaya ditemukan, belum dikarantina",
+    "malware_test": "Uji antivirus (EICAR)",
     "grave_seen": "Pola serangan (aturan luar)",
     "odd_seen": "Pola mencurigakan (aturan luar)",
 }
@@ -52,6 +55,8 @@ WARNINGS = {
     "lateral": "Berbagi berkas atau desktop jarak jauh dicoba dari zona terisolasi",
     "flood": "Banjir sambungan ke satu alamat",
     "router": "Pengumuman router IPv6 palsu",
+    "malware": "Berkas berbahaya ditemukan dan dikarantina",
+    "malware_left": "Berkas berbahaya ditemukan, belum dapat dikarantina",
     "intrusion": "Pola serangan menurut aturan luar",
     "oddity": "Pola mencurigakan menurut aturan luar",
     "insistence": "Sambungan yang sama terus-menerus ditolak",

@@ -8,6 +8,7 @@ those that a suite says are broken by the same act.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import subprocess
 import sys
@@ -17,11 +18,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from compliance import audit, catalogue, evidence
+from compliance import audit, catalogue, evidence, inventory, waivers
 from compliance.inventory import Inventory
 from compliance.transport import Shell, TransportError
 from compliance.verdict import State
-from inputs import paths
+from compliance.waivers import Waiver
+from inputs import court, paths
 
 CATALOGUE = catalogue.load()
 PROOFS = audit.proofs(CATALOGUE)
@@ -130,6 +132,14 @@ def crowded(there: Places) -> Iterator[dict[str, str]]:
             if control not in also and not chosen.keys() & set(PROOFS[control].also):
                 chosen[control] = left.pop(control)
         yield chosen
+
+
+def waived(control: str, name: str = "lab") -> Waiver | None:
+    """The waiver in force today that an inventory has for a control, wherever."""
+    folder = paths.inventory(name)
+    known = waivers.load(folder, CATALOGUE, court.load(folder), inventory.load(folder).estate)
+    today = dt.datetime.now(dt.UTC).date()
+    return next((w for w in known.all if w.control == control and w.in_force(today)), None)
 
 
 def expect(control: str, outcome: Outcome) -> None:

@@ -300,6 +300,30 @@ set_plugin() {
     sed -i "$1" /var/lib/wordpress/wp-content/mu-plugins/tameng.php
 }
 
+# set_clamd KEY VALUE: the engine's settings changed by hand.
+set_clamd() {
+    sed -i "s|^$1 .*|$1 $2|" /etc/tameng/antivirus/clamd.conf && systemctl restart tameng-antivirus.service
+}
+
+# break_signatures: they are fetched from where nothing is.
+break_signatures() {
+    sed -i '/^DatabaseCustomURL/d; $a DatabaseCustomURL file:///nonexistent/other.hsb' /etc/tameng/antivirus/freshclam.conf
+    ! systemctl start tameng-antivirus-signatures.service
+}
+
+# fill_quarantine: it has no room for what is found.
+fill_quarantine() {
+    sed -i 's/"quarantine_max": .*[0-9]/"quarantine_max": 0/' /etc/tameng/antivirus/settings.json
+    systemctl restart tameng-antivirus-quarantine.service && sleep 1
+    python3 -c 'open("/srv/infected", "w").write("".join(["X5O!P%@AP[4\\PZX54(P^)", "7CC)7}$EICAR-STANDARD",
+        "-ANTIVIRUS-TEST-FILE!$H+H*"]))'
+    ! cat /srv/infected >/dev/null 2>&1
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        sleep 0.5
+        ! grep -qs '"path": "/srv/infected"' /var/lib/tameng-antivirus/quarantine/*.json || return 0
+    done
+}
+
 # blind_detection INTERFACE: nobody looks at it.
 blind_detection() {
     sed -i "/interface: $1\$/,/ring-size/d" /etc/suricata/tameng/suricata.yaml

@@ -47,6 +47,7 @@ TAGS = {
     "log_server": "logging,log_server",
     "warnings": "logging,warnings",
     "detection": "logging,detection",
+    "antivirus": "logging,antivirus",
 }
 
 

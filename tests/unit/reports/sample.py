@@ -35,6 +35,11 @@ CONTROLS = (
     ("updates_in_window", "Pembaruan dalam jendela waktu", "rendah", "C6", "servers"),
     ("warnings_nothing_waits", "Peringatan tidak tertahan", "tinggi", "C2 D1", "log_servers"),
     ("bans_noted", "Pemblokiran dicatat", "sedang", "C2 D1", "servers gateways"),
+    ("antivirus_running", "Antivirus menjawab", "tinggi", "D5", "servers endpoints"),
+    ("antivirus_noted", "Temuan dicatat", "tinggi", "D5", "servers endpoints"),
+    ("antivirus_signatures_fresh", "Tanda virus baru", "tinggi", "D5", "servers endpoints"),
+    ("antivirus_scanned", "Seluruh berkas dipindai", "sedang", "D5", "servers endpoints"),
+    ("antivirus_quarantine_decided", "Temuan diputuskan", "sedang", "D5", "servers endpoints"),
 )
 
 Answer = Callable[[str, str], dict[str, Any] | None]  # control, host -> fields; None: not asked
@@ -144,11 +149,13 @@ def rich(court: Court) -> None:
         ("warnings_nothing_waits", "monitor"): {"state": "pass", "measured": WARNED},
         ("bans_noted", "app"): {"state": "pass", "measured": BANNED},
         ("bans_noted", "backup"): {"state": "pass", "measured": {"bans_count": 0, "bans": []}},
+        **GUARDED,
         ("bans_noted", "gateway"): {"state": "error", "message": "fail2ban said nothing"},
     }
     october = {
         ("time_synchronised", "pc-1"): drift,
         ("warnings_nothing_waits", "monitor"): {"state": "pass", "measured": WARNED_IN_OCTOBER},
+        ("antivirus_noted", "pc-1"): {"state": "pass", "measured": {"found_count": 2, "found": []}},
     }
     court.audit("2026-09-29T02:00:00Z", known, faulty(september, down=["monitor"]))
     court.audit("2026-10-29T02:00:00Z", known, faulty(october))
@@ -289,3 +296,49 @@ def faulty(faults: dict[tuple[str, str], dict[str, Any]], down: Iterable[str] = 
 
 def failing(message: str, **measured: Any) -> dict[str, Any]:
     return {"state": "fail", "message": message, "measured": measured}
+
+
+def _found(name: str, **fields: Any) -> dict[str, Any]:
+    """As the antivirus records it."""
+    told = {"id": name, "found": "Win.Trojan.Contoh-1", "path": "/home/budi/Unduhan/surat.doc.exe",
+            "owner": "budi", "sha256": "5e" * 32, "by": "access", "left": "", "decided": None,
+            "at": "2026-11-17T03:20:00Z"}  # fmt: skip
+    return told | fields
+
+
+DELETED = {"what": "delete", "who": "tameng", "why": "Lampiran surel palsu.",
+           "at": "2026-11-17T04:00:00Z"}  # fmt: skip
+LEFT = {"by": "scan", "left": "the disk is full", "at": "2026-11-20T18:00:00Z"}
+GUARDED: dict[tuple[str, str], dict[str, Any]] = {
+    ("antivirus_running", "app"): {"state": "pass", "measured": {"engine": "ClamAV 1.4.6"}},
+    ("antivirus_running", "pc-1"): {"state": "pass", "measured": {"engine": "ClamAV 1.4.6"}},
+    ("antivirus_running", "backup"): {"state": "not_applicable", "message": "1024 MiB of memory"},
+    ("antivirus_signatures_fresh", "app"): {
+        "state": "pass",
+        "measured": {
+            "official": "2026-11-22T01:00:00Z",
+            "updated": "2026-11-22T04:10:00Z",
+            "files": ["daily.cld", "main.cvd", "tameng.hsb"],
+        },
+    },
+    ("antivirus_signatures_fresh", "pc-1"): {
+        "state": "pass",
+        "measured": {
+            "official": None, "updated": "2026-11-22T04:10:00Z", "files": ["tameng.hsb"],
+        },
+    },
+    ("antivirus_scanned", "app"): {"state": "pass", "measured": {"full": "2026-11-21T19:02:00Z"}},
+    ("antivirus_noted", "app"): {"state": "pass", "measured": {"found_count": 0, "found": []}},
+    ("antivirus_noted", "pc-1"): {
+        "state": "pass",
+        "measured": {
+            "found_count": 3,
+            "found": [
+                _found("20261117-a1b2c3", decided=DELETED),
+                _found("20261118-d4e5f6", at="2026-11-18T01:00:00Z"),
+                _found("20261121-a7b8c9", **LEFT),
+            ],
+        },
+    },
+    ("antivirus_quarantine_decided", "pc-1"): {"state": "pass", "measured": {"waiting": 2}},
+}  # fmt: skip

@@ -13,7 +13,13 @@ import typst
 from compliance.verdict import State
 from reports import fonts, render
 from reports.assess import Assessment
-from reports.documents import daftar_periksa, peringatan_dini, pola_akses, rekap_bulanan
+from reports.documents import (
+    daftar_periksa,
+    peringatan_dini,
+    pola_akses,
+    rekap_bulanan,
+    sistem_keamanan,
+)
 from reports.documents.boxes import Box
 from reports.documents.parts import DASH
 from reports.period import Period
@@ -23,7 +29,7 @@ from tests.unit.reports.conftest import assessed
 GOLDEN = Path(__file__).parents[2] / "golden"
 DOCUMENTS = pytest.mark.parametrize(
     "document",
-    [rekap_bulanan, pola_akses, daftar_periksa, peringatan_dini],
+    [rekap_bulanan, pola_akses, daftar_periksa, peringatan_dini, sistem_keamanan],
     ids=lambda d: str(d.CODE),
 )
 
@@ -178,6 +184,24 @@ def test_who_was_shut_out_is_told_by_each_host(rich: Assessment) -> None:
     assert rows["app"][:2] == ["3", "10.77.20.12 (2), fd00:10:77:20::19 (1)"]
     assert rows["backup"][:2] == ["0", DASH]
     assert rows["gateway"][:2] == [State.ERROR.printed, DASH]
+
+
+def test_partial_signatures_and_open_findings_are_red(rich: Assessment) -> None:
+    """What a host didn't tell is no date and no zero."""
+    sections = {s.anchor: s.tables[0].rows for s in sistem_keamanan.build(rich).sections}
+    engines = {row.cells[0].text: row.cells[2] for row in sections["antivirus"]}
+    assert (engines["pc-1"].text, engines["pc-1"].tone) == ("Sebagian", "fail")
+    assert engines["app"].text == "22-11 09.00"
+    assert engines["monitor"].text == DASH
+    assert {row.cells[0].text: row.cells[4].tone for row in sections["temuan"]} == {
+        "20261117-a1b2c3": "",
+        "20261118-d4e5f6": "fail",
+        "20261121-a7b8c9": "fail",
+    }
+    rows = rows_of(sistem_keamanan, rich, "bulan")
+    assert rows["pc-1"] == ["2", "3"]
+    assert rows["app"] == [DASH, "0"]
+    assert rows["monitor"] == [DASH, DASH]
 
 
 def test_an_overdue_flow_is_red(rich: Assessment) -> None:

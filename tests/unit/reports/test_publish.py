@@ -42,6 +42,8 @@ def test_it_writes_all_documents_and_says_what_next(
         "C9-rekap-bulanan.pdf",
         "D1-peringatan-dini.html",
         "D1-peringatan-dini.pdf",
+        "D5-sistem-keamanan.html",
+        "D5-sistem-keamanan.pdf",
     ]
     assert "next: " in capsys.readouterr().out
 

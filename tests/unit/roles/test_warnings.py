@@ -67,6 +67,15 @@ def alert(kind: str, source: str = "10.0.40.9", **fields: Any) -> dict[str, Any]
     return entry(said, "suricata", _SYSTEMD_UNIT="tameng-detection.service", _UID=61000)
 
 
+def malware(**fields: Any) -> dict[str, Any]:
+    """As the antivirus writes it to the journal."""
+    found = {"id": "x", "found": "Win.Trojan.X-1", "path": "/home/budi/a b", "owner": "budi",
+             "sha256": "0", "by": "access", "left": "", "test": False}  # fmt: skip
+    unit = fields.pop("unit", "tameng-antivirus-quarantine.service")
+    said = json.dumps({"antivirus": found | fields})
+    return entry(said, "tameng-antivirus", _SYSTEMD_UNIT=unit, _UID=105)
+
+
 NFLOG: dict[str, Any] = {"name": "ulogd", "_SYSTEMD_UNIT": "ulogd2.service", "_UID": 101}
 
 FAIL2BAN: dict[str, Any] = {"name": "fail2ban", "_SYSTEMD_UNIT": "fail2ban.service"}
@@ -112,6 +121,10 @@ WEBSITE: dict[str, Any] = {
         (alert("router_seen", source="fe80::0bad", dest_ip="ff02::0001", proto="IPv6-ICMP",
                dest_port=None),
          "router_seen", "fe80::bad%guest0", "ff02::1 ipv6-icmp", ""),
+        (malware(), "malware_found", "budi@app", "Win.Trojan.X-1", ""),
+        (malware(unit="tameng-antivirus-scan.service", left="the disk is full"),
+         "malware_left", "budi@app", "Win.Trojan.X-1", ""),
+        (malware(test=True), "malware_test", "budi@app", "Win.Trojan.X-1", ""),
         (alert("", severity=1), "grave_seen", "10.0.40.9", "10.0.10.5 tcp/445", "guest"),
         (alert("", severity=2), "odd_seen", "10.0.40.9", "10.0.10.5 tcp/445", "guest"),
     ],
@@ -134,6 +147,13 @@ def test_what_is_an_event(
         entry("[sshd] Restore Ban 10.0.20.9", **FAIL2BAN),
         entry("[sshd] Ban 10.0.20.9", "fail2ban", _UID=1001),
         alert("self_test"),
+        malware(unit="user@1001.service"),
+        entry(
+            '{"scan": {"files": 3}}',
+            "tameng-antivirus",
+            _SYSTEMD_UNIT="tameng-antivirus-scan.service",
+            _UID=105,
+        ),
         alert("scan_seen") | {"_SYSTEMD_UNIT": "user@1001.service"},
         entry(
             "all 6 packet processing threads", "suricata", _SYSTEMD_UNIT="tameng-detection.service"
@@ -259,7 +279,7 @@ def test_every_kind_has_its_words(program: Any) -> None:
     told = {kind: words for kind, words in program.sending.WORDS.items() if kind != "test"}
     assert told == watched.WARNINGS
     known = {kind for rule in rules for kind in rule.events}
-    assert known - {"test"} == set(watched.EVENTS) - {"login", "zone_banned"}
+    assert known - {"test"} == set(watched.EVENTS) - {"login", "zone_banned", "malware_test"}
     assert known > program.events.SEEN
 
 

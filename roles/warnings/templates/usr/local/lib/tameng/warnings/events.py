@@ -9,7 +9,11 @@ TEST = "tameng-warnings-test"  # what a test calls itself in the journal
 UNIT = "tameng-warnings.service"
 # What is read of a journal: what these call themselves, and (below) who they really are.
 WEBSITE = "tameng-website"
-SENDERS = ["sshd", "sshd-session", "sudo", "ulogd", "kernel", "suricata", "fail2ban", WEBSITE, TEST]
+ANTIVIRUS = "tameng-antivirus"
+SENDERS = [
+    *("sshd", "sshd-session", "sudo", "ulogd", "kernel", "suricata", "fail2ban"),
+    *(WEBSITE, ANTIVIRUS, TEST),
+]
 GRADES = ["rendah", "sedang", "tinggi", "uji"]  # a test is told at any hour
 
 
@@ -49,6 +53,7 @@ SEEN = {
     "router_seen",
 }
 DETECTION = "tameng-detection.service"
+FINDERS = {"tameng-antivirus-quarantine.service", "tameng-antivirus-scan.service"}
 # Who is shut out may have had fewer tries than are warned of. By jail; at the gateway's others the
 # detection has told already.
 BANNED = {"sshd": "login_banned", "tameng-website": "web_login_banned"}
@@ -68,6 +73,8 @@ RULES = [
     Rule("lateral", ("lateral_seen",), 1, 10, "tinggi"),
     Rule("flood", ("flood_seen",), 1, 10, "tinggi", by=("target",)),
     Rule("router", ("router_seen",), 1, 10, "tinggi"),
+    Rule("malware", ("malware_found",), 1, 10, "tinggi", by=("source", "target")),
+    Rule("malware_left", ("malware_left",), 1, 10, "tinggi", by=("source", "target")),
     Rule("intrusion", ("grave_seen",), 1, 10, "tinggi"),
     Rule("oddity", ("odd_seen",), 5, 60, "rendah"),
     Rule("insistence", REFUSED, 30, 60, "rendah", by=("source", "target")),
@@ -122,6 +129,8 @@ def recognise(entry, at, host, zones):
             return Event(at, host, "sudo_refused", f"{found['user']}@{host}")
     elif entry.get("_SYSTEMD_UNIT") == DETECTION:
         return alert(said, at, host, zones)
+    elif name == ANTIVIRUS and entry.get("_SYSTEMD_UNIT") in FINDERS:
+        return finding(said, at, host)
     elif name == TEST and (entry.get("_UID") == 0 or entry.get("_SYSTEMD_UNIT") == UNIT):
         return Event(at, host, "test", host, said)
     elif entry.get("_TRANSPORT") == "kernel" or entry.get("_SYSTEMD_UNIT") == "ulogd2.service":
@@ -163,6 +172,17 @@ def alert(said, at, host, zones):
     if source.is_link_local:  # the same on each link
         return Event(at, host, kind, f"{source}%{seen['in_iface']}", target)
     return Event(at, host, kind, str(source), target, zone_of(source, zones))
+
+
+def finding(said, at, host):
+    """A malicious file: whose it was, and what it is. An audit's own test warns nobody."""
+    try:
+        found = json.loads(said)["antivirus"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    kind = "malware_left" if found["left"] else "malware_found"
+    kind = "malware_test" if found["test"] else kind
+    return Event(at, host, kind, f"{found['owner']}@{host}", found["found"])
 
 
 def zone_of(address, zones):

@@ -17,6 +17,8 @@ WORDS = {
     "lateral": "Berbagi berkas atau desktop jarak jauh dicoba dari zona terisolasi",
     "flood": "Banjir sambungan ke satu alamat",
     "router": "Pengumuman router IPv6 palsu",
+    "malware": "Berkas berbahaya ditemukan dan dikarantina",
+    "malware_left": "Berkas berbahaya ditemukan, belum dapat dikarantina",
     "intrusion": "Pola serangan menurut aturan luar",
     "oddity": "Pola mencurigakan menurut aturan luar",
     "insistence": "Sambungan yang sama terus-menerus ditolak",
