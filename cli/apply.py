@@ -34,7 +34,7 @@ def add(verbs: Verbs) -> None:
     )
     add_inventory(parser)
     parser.add_argument("--limit", metavar="HOSTS", help="an Ansible pattern: app, servers, ...")
-    parser.add_argument("--tags", metavar="ROLE[,ROLE]", help="only these roles")
+    parser.add_argument("--tags", metavar="ROLE[,ROLE]", action="append", help="only these roles")
     parser.add_argument("--check", action="store_true", help="change nothing, show differences")
     parser.add_argument("more", nargs="*", metavar="-- ...", help="for ansible-playbook")
     parser.set_defaults(run=run)
@@ -42,7 +42,8 @@ def add(verbs: Verbs) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """ansible-playbook's own output is the progress; its exit 0 stays 0, anything else is 1."""
-    words = [f"--{name}={value}" for name in ("limit", "tags") if (value := vars(args)[name])]
+    words = [f"--limit={args.limit}"] if args.limit else []
+    words += [f"--tags={roles}" for roles in args.tags or []]
     words += ["--check", "--diff"] if args.check else []
     if playbook("site.yml", paths.inventory(args.inventory), [*words, *args.more]):
         print("tameng: not everything was applied: see the failed task above", file=sys.stderr)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,9 @@ LONGEST = 2.0  # seconds that somebody waits for a small clean file
 SCANNED = 7  # days within which everything was looked at
 UNDECIDED = 3  # days that something lies in quarantine without a decision
 MOST_LISTED = 50
+PORT = 8014  # of the mirror
+DAYS_LEFT = 30
+MIRROR = Path(__file__).with_name("mirror.py").read_text()
 Public = Callable[[str], Any]
 Facts = dict[str, Any]
 
@@ -248,6 +252,7 @@ def test_everything_was_looked_at(ask: Ask, facts: Facts, evidence: Evidence) ->
     since = scan.get("full") or scan.get("began")
     assert since, "nothing was ever looked at"
     days = (facts["now"] - since) / 86400
+    assert days > -1 / 24, "everything was looked at in the future: a clock was wrong"
     assert days <= SCANNED, f"everything was last looked at {days:.0f} days ago"
 
 
@@ -293,3 +298,25 @@ def test_the_engine_has_no_rights(ask: Ask, evidence: Evidence) -> None:
     assert "0" not in users, "it runs as root"
     assert not rights, f"it has capabilities: {rights:x}"
     assert unit["MemoryMax"] != "infinity", "it may take all memory"
+
+
+@control(
+    "antivirus_mirror_serves",
+    sabotage="systemctl disable -q --now tameng-antivirus-mirror.service",
+    says="the mirror doesn't answer",
+)
+def test_the_mirror_serves_its_signatures(ask: Ask, public: Public, evidence: Evidence) -> None:
+    """It proves itself as the others see it, gives them each file of signatures that it has, and
+    nothing else; its certificate is good for thirty days more."""
+    told = json.loads(ask("python3 -c %s %s %s", MIRROR, public("ansible_host"), str(PORT)))
+    evidence.measured("files", told["files"])
+    evidence.measured("others", told["others"])
+    assert not told["trouble"], f"the mirror doesn't answer: {told['trouble']}"
+    assert told["files"], "it has no signatures to give"
+    wrong = [name for name, answer in told["files"].items() if answer != [200, True]]
+    assert not wrong, f"it doesn't give {', '.join(wrong)}"
+    more = [path for path, status in told["others"].items() if status == 200]
+    assert not more, f"it also gives {', '.join(more)}"
+    days = int((told["ends"] - dt.datetime.now(dt.UTC).timestamp()) / 86400)
+    evidence.measured("days_left", days)
+    assert days >= DAYS_LEFT, f"its certificate ends in {days} days"

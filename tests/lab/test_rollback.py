@@ -31,6 +31,7 @@ HOSTS = {
     "endpoints": ["pc-1", "pc-2"],
     "servers": ["app", "monitor"],
     "log_servers": ["monitor"],
+    "antivirus_mirrors": ["monitor"],
     "websites": ["app"],
     "gateways": ["gateway"],
 }
@@ -48,13 +49,14 @@ TAGS = {
     "warnings": "logging,warnings",
     "detection": "logging,detection",
     "antivirus": "logging,antivirus",
+    "antivirus_mirror": "logging,antivirus,antivirus_mirror",
 }
 
 
 def packages(host: str) -> list[str]:
     """What the roles install on a host."""
     groups = ["managed", *(group for group, hosts in HOSTS.items() if host in hosts)]
-    return sorted({name for group in groups for name in TREE["trees_prefetch"][group]})
+    return sorted({name for group in groups for name in TREE["trees_prefetch"].get(group, [])})
 
 
 # What a host is, as far as a role can change it. What is left out is no configuration:

@@ -27,6 +27,7 @@ SETTINGS = Path("/etc/tameng/antivirus/settings.json")
 SIGNATURES = Path("/var/lib/clamav")
 ENGINE = "tameng-antivirus.service"
 PATIENCE = 400
+AGAIN = 60  # seconds after which what was left is looked at once more, if somebody opens it
 
 
 def watch():
@@ -35,15 +36,27 @@ def watch():
     settings = json.loads(SETTINGS.read_text())
     threading.Thread(target=guard, daemon=True).start()
     told = ["journalctl", "-q", "-f", "-o", "cat", "-S", "-5min", f"_SYSTEMD_UNIT={ENGINE}"]
+    left = {}  # where they were: to look at one makes the engine write its name once more
     with subprocess.Popen(told, stdout=subprocess.PIPE, text=True, errors="replace") as lines:
         for line in lines.stdout:
             path, _, found = line.rstrip("\n").rpartition(": ")
             ours = Path(path).is_relative_to(quarantine.HOME)
             if ours or not found.endswith(" FOUND") or not path.startswith("/"):
                 continue
+            left = {one: until for one, until in left.items() if until > time.monotonic()}
             try:
-                quarantine.look(path, "access", settings["quarantine_max"])
-            except (OSError, engine.NoAnswer) as problem:  # gone; or the nightly scan finds it
+                shown = Path(path).lstat()
+                which = (path, shown.st_ino, shown.st_ctime_ns)
+                if which in left:
+                    continue
+                left[which] = time.monotonic() + AGAIN
+                record = quarantine.look(path, "access", settings["quarantine_max"])
+                if not (record and record["left"]):
+                    del left[which]
+            except engine.NoAnswer as problem:
+                left.pop(which)
+                print(f"{path!r}: {problem}", file=sys.stderr, flush=True)
+            except OSError as problem:  # gone, or there is no room even for its record
                 print(f"{path!r}: {problem}", file=sys.stderr, flush=True)
     sys.exit("the journal ended")
 

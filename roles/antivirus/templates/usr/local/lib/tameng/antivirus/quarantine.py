@@ -77,8 +77,10 @@ def put_away(fd, path, shown, found, by, most):
         for known in records():  # told once, not at each try to open it
             if known["left"] and same(known, record):
                 return known
-    write(record)
-    say(record)
+    try:
+        write(record)
+    finally:  # without room for a record, too, somebody is told
+        say(record)
     return record
 
 
