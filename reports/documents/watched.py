@@ -42,6 +42,8 @@ EVENTS = {
     "malware_test": "Uji antivirus (EICAR)",
     "grave_seen": "Pola serangan (aturan luar)",
     "odd_seen": "Pola mencurigakan (aturan luar)",
+    "archives_vanished": "Arsip cadangan hilang atau bertanggal palsu",
+    "backup_failed": "Cadangan terlambat, rusak, atau tidak dapat diperiksa",
 }
 WARNINGS = {
     "login_refused": "Percobaan masuk SSH berulang kali ditolak",
@@ -59,6 +61,8 @@ WARNINGS = {
     "malware_left": "Berkas berbahaya ditemukan, belum dapat dikarantina",
     "intrusion": "Pola serangan menurut aturan luar",
     "oddity": "Pola mencurigakan menurut aturan luar",
+    "archives": "Arsip cadangan hilang atau bertanggal palsu",
+    "backup": "Cadangan terlambat, rusak, atau tidak dapat diperiksa",
     "insistence": "Sambungan yang sama terus-menerus ditolak",
     "spoofed": "Alamat pengirim palsu",
     "crowded": "Terlalu banyak sambungan dari satu alamat",

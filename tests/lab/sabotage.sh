@@ -339,3 +339,62 @@ out = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
 for _ in range(20000): out.sendto(b"." * 1200, ("ff02::114", 9, 0, socket.if_nametoindex(sys.argv[1])))' "$1"
     systemctl kill -s CONT tameng-detection.service && sleep 3
 }
+
+# set_backup SED: what is saved, changed by hand.
+set_backup() {
+    sed -i "$1" /etc/tameng/backup/borgmatic.yaml
+}
+
+# set_backup_ssh SED: the way to the backup server changed by hand.
+set_backup_ssh() {
+    sed -i "$1" /etc/tameng/backup/ssh_config
+}
+
+# set_way_in CLIENT SED: what the client's key may do on the backup server changed by hand.
+set_way_in() {
+    sed -i "$2" "/srv/backup/$1/.ssh/authorized_keys"
+}
+
+# with_key_of CLIENT WORD ...: borg as who has stolen the client's key and passphrase.
+with_key_of() {
+    client=$1
+    shift
+    cat >/run/forced <<FORCED
+#!/bin/sh
+exec runuser -u backup-$client -- sh -c '$(sed 's/^command="\([^"]*\)".*/\1/' "/srv/backup/$client/.ssh/authorized_keys")'
+FORCED
+    BORG_RSH="sh /run/forced" BORG_REPO="ssh://x/srv/backup/$client/repository" BORG_BASE_DIR=/run/thief \
+        BORG_PASSPHRASE=$(age -d -i /etc/ssh/ssh_host_ed25519_key "/var/lib/tameng/backup/$client.age") borg "$@"
+}
+
+# delete_archives CLIENT [N]: its archives, or the first N of them, by its own key, once the server has seen them.
+delete_archives() {
+    systemctl start tameng-backup-watch.service
+    with_key_of "$1" list --short ${2:+--first "$2"} >/run/doomed &&
+        while read -r name; do
+        with_key_of "$1" delete "::$name" </dev/null || return
+    done </run/doomed
+}
+
+# age_backup_check CLIENT: as if its repository had never been checked.
+age_backup_check() {
+    python3 - "/var/lib/tameng/backup/$1.json" <<'END'
+import json, sys
+state = json.load(open(sys.argv[1]))
+state["check"]["at"] = 0
+json.dump(state, open(sys.argv[1], "w"))
+END
+}
+
+# reseal_escrow CLIENT: for the backup server alone, so that no holder opens it.
+reseal_escrow() {
+    sealed=$(age -d -i /etc/ssh/ssh_host_ed25519_key "/var/lib/tameng/backup/$1.age" |
+        age -a -R /etc/ssh/ssh_host_ed25519_key.pub)
+    python3 - "$1" "$sealed" <<'END'
+import json, sys
+file = "/etc/tameng/backup/server.json"
+wanted = json.load(open(file))
+wanted["clients"][sys.argv[1]]["escrow"] = sys.argv[2] + "\n"
+json.dump(wanted, open(file, "w"))
+END
+}

@@ -29,7 +29,9 @@ HISTORY = "config_history"  # records the others' changes, so it stays
 HOSTS = {
     "managed": ["pc-1", "pc-2"],
     "endpoints": ["pc-1", "pc-2"],
-    "servers": ["app", "monitor"],
+    "servers": ["app", "backup", "monitor"],
+    "backup_servers": ["backup"],
+    "backup_clients": ["app", "gateway", "monitor", "pc-2"],
     "log_servers": ["monitor"],
     "antivirus_mirrors": ["monitor"],
     "websites": ["app"],
@@ -50,6 +52,8 @@ TAGS = {
     "detection": "logging,detection",
     "antivirus": "logging,antivirus",
     "antivirus_mirror": "logging,antivirus,antivirus_mirror",
+    "backup": "logging,backup",
+    "backup_server": "logging,backup,backup_server",
 }
 
 

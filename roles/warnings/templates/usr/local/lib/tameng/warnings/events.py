@@ -10,9 +10,10 @@ UNIT = "tameng-warnings.service"
 # What is read of a journal: what these call themselves, and (below) who they really are.
 WEBSITE = "tameng-website"
 ANTIVIRUS = "tameng-antivirus"
+BACKUP = "tameng-backup"
 SENDERS = [
     *("sshd", "sshd-session", "sudo", "ulogd", "kernel", "suricata", "fail2ban"),
-    *(WEBSITE, ANTIVIRUS, TEST),
+    *(WEBSITE, ANTIVIRUS, BACKUP, TEST),
 ]
 GRADES = ["rendah", "sedang", "tinggi", "uji"]  # a test is told at any hour
 
@@ -57,6 +58,8 @@ FINDERS = {"tameng-antivirus-quarantine.service", "tameng-antivirus-scan.service
 # Who is shut out may have had fewer tries than are warned of. By jail; at the gateway's others the
 # detection has told already.
 BANNED = {"sshd": "login_banned", "tameng-website": "web_login_banned"}
+# The backup server says what is wrong with whose archives; a client's own word is none.
+KEEPERS = ("tameng-backup-watch.service", "tameng-backup-verify.service")
 GRAVE = 1
 RULES = [
     Rule("login_refused", ("login_refused",), 5, 10, "sedang"),
@@ -80,6 +83,8 @@ RULES = [
     Rule("insistence", REFUSED, 30, 60, "rendah", by=("source", "target")),
     Rule("spoofed", ("spoofed",), 3, 10, "tinggi", by=("zone",)),
     Rule("crowded", ("crowded",), 5, 10, "sedang"),
+    Rule("archives", ("archives_vanished",), 1, 10, "tinggi"),
+    Rule("backup", ("backup_failed",), 1, 10, "sedang"),
     Rule("test", ("test",), 1, 1, "uji", by=("target",)),
 ]
 # Who gets in from an address that was refused so often in the last hour may have guessed.
@@ -97,6 +102,7 @@ NO_SUDO = re.compile(
     r"\s*(?P<user>\S+) : (?:\d+ incorrect password attempts?|a password is required"
     r"|no tty|user NOT (?:in sudoers|authorized on host)|command not allowed) ;"
 )
+OF_CLIENT = re.compile(r"(?P<client>[a-z0-9-]+): (?P<what>.+)")
 # What the rules of the gateway and of each host note: tameng guest>servers: IN=guest … SRC=…
 PACKET = re.compile(
     r"tameng (?P<word>[^:]+): +IN=\S*.* SRC=(?P<source>\S+) DST=(?P<address>\S+)"
@@ -131,6 +137,12 @@ def recognise(entry, at, host, zones):
         return alert(said, at, host, zones)
     elif name == ANTIVIRUS and entry.get("_SYSTEMD_UNIT") in FINDERS:
         return finding(said, at, host)
+    elif entry.get("_SYSTEMD_UNIT") in KEEPERS:
+        if name == BACKUP and (found := OF_CLIENT.fullmatch(said)):
+            lost = found["what"].startswith("archives ")
+            return Event(
+                at, host, "archives_vanished" if lost else "backup_failed", found["client"]
+            )
     elif name == TEST and (entry.get("_UID") == 0 or entry.get("_SYSTEMD_UNIT") == UNIT):
         return Event(at, host, "test", host, said)
     elif entry.get("_TRANSPORT") == "kernel" or entry.get("_SYSTEMD_UNIT") == "ulogd2.service":

@@ -21,6 +21,8 @@ WORDS = {
     "malware_left": "Berkas berbahaya ditemukan, belum dapat dikarantina",
     "intrusion": "Pola serangan menurut aturan luar",
     "oddity": "Pola mencurigakan menurut aturan luar",
+    "archives": "Arsip cadangan hilang atau bertanggal palsu",
+    "backup": "Cadangan terlambat, rusak, atau tidak dapat diperiksa",
     "insistence": "Sambungan yang sama terus-menerus ditolak",
     "spoofed": "Alamat pengirim palsu",
     "crowded": "Terlalu banyak sambungan dari satu alamat",

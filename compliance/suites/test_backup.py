@@ -1,0 +1,379 @@
+"""Archives, judged by what the repositories hold, and by trying what a stolen key would try."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import json
+import re
+import shlex
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from compliance.suite import Ask, Evidence, broken, control
+
+Public = Callable[[str], Any]
+Facts = dict[str, dict[str, Any]]
+DAY, HOUR = 86400, 3600
+UNIT = "tameng-backup"
+SERVER = "/usr/local/lib/tameng/backup_server"
+WITH_SSH = "ssh -F /etc/tameng/backup/ssh_config"
+SIZES = {"M": 2**20, "G": 2**30, "T": 2**40}
+# As sshd would: for each key that lets a client in, the command that is forced on it, let loose on
+# repositories of no worth, which only this process sees at the place of the real ones.
+REHEARSAL = r"""
+import json, os, re, subprocess, sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+def run(*argv, **more):
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, **more)
+    return done.stdout + done.stderr
+
+names, keys = sys.argv[1:], {}
+for name in names:
+    user = f"backup-{name}"
+    said = run("sshd", "-T", "-C", f"user={user},host=x,addr=192.0.2.1")
+    home = run("getent", "passwd", user).split(":")[5:6]
+    files = re.search(r"^authorizedkeysfile (.+)$", said, re.M)[1].split() if home else []
+    there = [file for file in (Path(*home, file) for file in files) if file.exists()]
+    keys[name] = [key for file in there for key in file.read_text().splitlines() if key]
+run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/srv/backup")
+ENV = {**os.environ, "BORG_BASE_DIR": "/srv/backup/base", "LC_ALL": "C.UTF-8",
+       "BORG_DELETE_I_KNOW_WHAT_I_AM_DOING": "YES", "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
+       "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes", "SSH_ORIGINAL_COMMAND": "borg serve"}
+run("borg", "init", "-e", "none", "/srv/backup/model", env=ENV)
+for name in [*names, "somebody-else"]:
+    place = Path("/srv/backup", name)
+    place.mkdir()
+    run("cp", "-a", "/srv/backup/model", str(place / "repository"))
+    run("chown", "-R", "nobody" if name == "somebody-else" else f"backup-{name}", str(place))
+    place.chmod(0o755)
+run("chmod", "-R", "a+rX", "/srv/backup/somebody-else")
+
+def rehearse(name):
+    found, there = [], "ssh://x/srv/backup/"
+    for number, key in enumerate(keys[name]):
+        option = re.match(r'(?:[^" ]*,)?command="((?:[^"\\]|\\.)*)"', key)
+        if not option:
+            found.append(dict(command="", restricted=False))
+            continue
+        forced = Path(f"/srv/backup/{name}.{number}")
+        forced.write_text(f"#!/bin/sh\nexec runuser -u backup-{name} -- sh -c '{option[1]}'\n")
+        forced.chmod(0o755)
+        env = {**ENV, "BORG_RSH": str(forced), "BORG_BASE_DIR": f"/srv/backup/base-{name}"}
+        found.append(dict(
+            command=option[1],
+            restricted="restrict" in key.split(" ssh-")[0].replace(option[0], "").split(","),
+            said=run(str(forced), env=env | {"SSH_ORIGINAL_COMMAND": "echo at$((20+3))"})[:200],
+            foreign=run("borg", "list", there + "somebody-else/repository", env=env)[-400:],
+            destroy=run("borg", "delete", there + f"{name}/repository", env=env)[:4000],
+            left=Path("/srv/backup", name, "repository/config").exists(),
+        ))
+    return found
+
+with ThreadPoolExecutor(4) as pool:
+    print(json.dumps(dict(zip(names, pool.map(rehearse, names)))))
+"""
+
+
+@pytest.fixture
+def clients(public: Public) -> list[str]:
+    """Whose archives belong here."""
+    return list(public("backup_server_clients"))
+
+
+@pytest.fixture
+def facts(ask: Ask, clients: list[str]) -> Facts:
+    """What is in each repository, read without a lock; sent once for all tests."""
+    told: Facts = json.loads(ask(f"{SERVER} facts"))
+    return {name: told.get(name, {"trouble": "it has no repository"}) for name in clients}
+
+
+@pytest.fixture
+def rehearsal(ask: Ask, clients: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """What each client's key can do here."""
+    words = " ".join(map(shlex.quote, clients))
+    said = ask(f"unshare --mount --propagation private python3 -c {shlex.quote(REHEARSAL)} {words}")
+    told: dict[str, list[dict[str, Any]]] = json.loads(said)
+    return told
+
+
+@pytest.fixture
+def newest(ask: Ask) -> dict[str, Any]:
+    """This host's newest archive, as the repository has it."""
+    told: dict[str, Any] = json.loads(ask("/usr/local/lib/tameng/backup newest"))
+    return told
+
+
+@control(
+    "backup_complete",
+    sabotage="set_backup 's|^    - /etc$|    - /etc/hosts|' && systemctl start tameng-backup",
+    says="lacks /etc",
+)
+def test_the_newest_archive_has_everything(
+    newest: dict[str, Any], public: Public, evidence: Evidence
+) -> None:
+    """The folders, the dumps of the databases, and what a restore is held against."""
+    evidence.measured("archive", newest["name"])
+    evidence.measured("lacks", newest["lacks"])
+    assert newest["name"], "the repository has no archive of this host"
+    assert not newest["lacks"], f"the newest archive lacks {', '.join(newest['lacks'])}"
+    hours = (time.time() - newest["at"]) / HOUR
+    assert hours <= public("backup_oldest_hours"), f"the newest archive is {hours:.0f} hours old"
+
+
+@control(
+    "backup_scheduled",
+    sabotage=f"systemctl disable -q --now {UNIT}.timer",
+    says=f"{UNIT}.timer is inactive",
+)
+def test_nobody_must_remember(ask: Ask, evidence: Evidence) -> None:
+    """It starts by itself, not all hosts at once, and also when the machine was off."""
+    properties = (
+        "ActiveState,UnitFileState,Persistent,RandomizedDelayUSec,NextElapseUSecRealtime,Unit"
+    )
+    said = ask(f"TZ=UTC systemctl show {UNIT}.timer -p {properties}")
+    timer = dict(line.split("=", 1) for line in said.splitlines())
+    evidence.measured("timer", timer)
+    assert timer["ActiveState"] == "active", f"{UNIT}.timer is {timer['ActiveState']}"
+    assert timer["UnitFileState"] == "enabled", f"{UNIT}.timer doesn't start with the machine"
+    assert timer["Unit"] == f"{UNIT}.service", f"it starts {timer['Unit']}"
+    assert timer["Persistent"] == "yes", "what was missed is not made up for"
+    assert timer["RandomizedDelayUSec"] != "0", "all hosts begin at the same moment"
+    shown = timer["NextElapseUSecRealtime"]
+    assert shown.endswith(" UTC"), "it never starts"
+    ahead = dt.datetime.strptime(shown, "%a %Y-%m-%d %H:%M:%S UTC").replace(tzinfo=dt.UTC)
+    days = (ahead.timestamp() - time.time()) / DAY
+    assert days <= 4, f"it starts again in {days:.0f} days"
+
+
+@control(
+    "backup_server_pinned",
+    sabotage="set_backup_ssh 's/StrictHostKeyChecking yes/StrictHostKeyChecking no/'",
+    says="any server",
+)
+def test_only_the_pinned_server_gets_archives(host: Any, evidence: Evidence) -> None:
+    """The server is let in as it is pinned, and refused where nothing is."""
+    known = host.run(f"{WITH_SSH} -o ConnectTimeout=5 tameng-backup")
+    evidence.measured("pinned", known.rc)
+    if known.rc == 255:
+        broken(f"the server doesn't let us in: {known.stderr.strip()[-200:]}")
+    unknown = host.run(
+        f"{WITH_SSH} -o ConnectTimeout=5 -o UserKnownHostsFile=/dev/null tameng-backup"
+    )
+    evidence.measured("unpinned", unknown.rc)
+    assert unknown.rc == 255, "it sends archives to any server that answers"
+
+
+@control(
+    "backup_polite",
+    sabotage="outbid system/tameng-backup.service.d tameng-backup.timer '[Service]' Nice=-5",
+    says="nice -5",
+)
+def test_work_goes_first(ask: Ask, evidence: Evidence) -> None:
+    """What the unit is started with."""
+    said = ask(f"systemctl show {UNIT}.service -p Nice,IOSchedulingClass,CPUWeight")
+    unit = dict(line.split("=", 1) for line in said.splitlines())
+    evidence.measured("unit", unit)
+    assert int(unit["Nice"]) >= 10, f"it runs with nice {unit['Nice']}"
+    assert unit["IOSchedulingClass"] == "3", "it reads the disk when others wait for it"
+    assert unit["CPUWeight"].isdigit(), f"its CPU weight is {unit['CPUWeight']}"
+    assert int(unit["CPUWeight"]) < 100, f"its CPU weight is {unit['CPUWeight']}"
+
+
+@control(
+    "backup_keys_private",
+    sabotage="chmod 0644 /etc/tameng/backup/passphrase && chmod 0755 /etc/tameng/backup",
+    says="passphrase is 644",
+)
+def test_keys_are_roots_alone(ask: Ask, evidence: Evidence) -> None:
+    """Files and the folder on the way to them."""
+    said = ask("cd /etc/tameng/backup && stat -c '%a %u %n' . passphrase ssh_key")
+    modes = {name: (mode, uid) for mode, uid, name in map(str.split, said.splitlines())}
+    evidence.measured("modes", modes)
+    for name, (mode, uid) in sorted(modes.items(), reverse=True):
+        assert uid == "0", f"{name} is of user {uid}"
+        assert mode == ("700" if name == "." else "600"), f"{name} is {mode}"
+
+
+@control(
+    "backup_fresh",
+    sabotage="delete_archives monitor",
+    says="monitor",
+    also=("backup_archives_kept",),
+)
+def test_every_client_has_a_fresh_archive(facts: Facts, public: Public, evidence: Evidence) -> None:
+    """By the archives themselves, whatever the clients say."""
+    most = public("backup_server_oldest_hours")
+    for name, told in facts.items():
+        assert "trouble" not in told, f"{name}: {told['trouble']}"
+        assert told["newest"], f"{name} has no archive"
+        hours = (time.time() - told["newest"]) / HOUR
+        evidence.measured(name, {"archives": told["archives"], "hours": round(hours, 1)})
+        assert hours <= most, f"{name}: the newest archive is {hours:.0f} hours old"
+
+
+@control(
+    "backup_archives_kept",
+    sabotage="delete_archives monitor 1",
+    says="monitor: archives vanished",
+    also=("backup_fresh",),
+)
+def test_no_archive_vanished(facts: Facts, evidence: Evidence) -> None:
+    """Of those that the server knew, before it pruned any itself."""
+    odd = {name: told.get("odd", [told.get("trouble")]) for name, told in facts.items()}
+    evidence.measured("odd", odd)
+    wrong = [f"{name}: {'; '.join(what)}" for name, what in odd.items() if what]
+    assert not wrong, wrong[0]
+
+
+Rehearsal = dict[str, list[dict[str, Any]]]
+
+
+@control(
+    "backup_append_only",
+    sabotage="set_way_in monitor 's/ --append-only//'",
+    says="monitor can destroy",
+)
+def test_a_stolen_key_destroys_nothing(rehearsal: Rehearsal, evidence: Evidence) -> None:
+    """A repository of no worth is ordered away, by the command that is forced on the key."""
+    for name, keys in rehearsal.items():
+        evidence.measured(name, [key["command"] for key in keys])
+        assert keys, f"{name} has no way in"
+        for key in keys:
+            assert key.get("left"), f"{name} can destroy its repository"
+            assert "append-only" in key["destroy"], f"{name}: {key['destroy'][:200]}"
+
+
+@control(
+    "backup_own_repository_only",
+    sabotage="set_way_in monitor 's| --restrict-to-repository [^ ]*||'",
+    says="monitor can open",
+)
+def test_nobody_opens_anothers_repository(rehearsal: Rehearsal, evidence: Evidence) -> None:
+    """Another's, whose files it could read, is asked for; its own one opens."""
+    for name, keys in rehearsal.items():
+        assert keys, f"{name} has no way in"
+        for key in keys:
+            evidence.measured(name, key.get("foreign", "")[-80:].strip())
+            assert "not allowed" in key.get("foreign", ""), f"{name} can open others' repositories"
+            assert "Repository ID" in key["destroy"], f"{name} can't open its own repository"
+
+
+@control(
+    "backup_no_shell",
+    sabotage="""set_way_in monitor 's/^command="[^"]*",restrict //'""",
+    says="monitor has a shell",
+    also=("backup_append_only", "backup_own_repository_only", "backup_quota"),
+)
+def test_nobody_has_a_shell(rehearsal: Rehearsal, evidence: Evidence) -> None:
+    """Whatever is asked for, the forced command answers; nothing is forwarded."""
+    for name, keys in rehearsal.items():
+        evidence.measured(name, len(keys))
+        assert len(keys) == 1, f"{name} has {len(keys)} ways in"
+        for key in keys:
+            assert key["command"], f"{name} has a shell"
+            assert "at23" not in key["said"], f"{name} runs what it likes"
+            assert key["restricted"], f"{name} may forward connections"
+
+
+@control(
+    "backup_quota",
+    sabotage="""set_way_in monitor 's/--storage-quota [^"]*/--storage-quota 900T/'""",
+    says="the quotas add up to",
+)
+def test_no_client_fills_the_disk(rehearsal: Rehearsal, ask: Ask, evidence: Evidence) -> None:
+    """Each has a bound; all together fit, and there is room for what comes next."""
+    total = 0
+    for name, keys in rehearsal.items():
+        for key in keys:
+            bound = re.search(r"--storage-quota (\d+)([MGT])(?: |$)", key["command"])
+            assert bound, f"{name} has no quota"
+            total += int(bound[1]) * SIZES[bound[2]]
+    said = ask("df --output=size,avail -B1 /srv/backup | tail -n 1")
+    size, free = map(int, said.split())
+    evidence.measured("quotas_gib", round(total / 2**30, 1))
+    evidence.measured("disk_gib", {"size": round(size / 2**30, 1), "free": round(free / 2**30, 1)})
+    assert total <= size, (
+        f"the quotas add up to {total / 2**30:.0f} GiB, on a disk of {size / 2**30:.0f} GiB"
+    )
+    assert free >= size / 20, f"only {free / 2**30:.1f} GiB of the disk are free"
+
+
+@control(
+    "backup_known_clients",
+    sabotage="usermod -aG backup-clients games",
+    says="games",
+)
+def test_only_clients_come_in(ask: Ask, clients: list[str], evidence: Evidence) -> None:
+    """The members of the group that sshd lets in for archives."""
+    members = set(ask("getent group backup-clients | cut -d: -f4").strip().split(",")) - {""}
+    evidence.measured("members", sorted(members))
+    strangers = members - {f"backup-{name}" for name in clients}
+    assert not strangers, f"{', '.join(sorted(strangers))} may come in, and is no client"
+
+
+@control(
+    "backup_watched",
+    sabotage="systemctl disable -q --now tameng-backup-watch.timer",
+    says="tameng-backup-watch.timer is inactive",
+)
+def test_lists_are_compared(ask: Ask, facts: Facts, evidence: Evidence) -> None:
+    """By timers that run, and lately so."""
+    for what in ("watch", "verify"):
+        said = ask(f"systemctl show {UNIT}-{what}.timer -p ActiveState,UnitFileState")
+        timer = dict(line.split("=", 1) for line in said.splitlines())
+        evidence.measured(what, timer)
+        assert timer["ActiveState"] == "active", f"{UNIT}-{what}.timer is {timer['ActiveState']}"
+        assert timer["UnitFileState"] == "enabled", f"{UNIT}-{what}.timer isn't enabled"
+    for name, told in facts.items():
+        minutes = (time.time() - (told.get("watched") or 0)) / 60
+        # A list with something odd in it is held until somebody has looked.
+        assert told.get("odd") or minutes <= 60, f"{name}: not compared for {minutes:.0f} minutes"
+
+
+@control(
+    "backup_checked",
+    sabotage="age_backup_check monitor",
+    says="monitor was not checked for",
+)
+def test_repositories_are_checked(facts: Facts, evidence: Evidence) -> None:
+    """Its structure each week, every byte each month; and the last check found nothing."""
+    for name, told in facts.items():
+        last, data = (told.get(key) or {"at": 0} for key in ("check", "data"))
+        days, since = ((time.time() - one["at"]) / DAY for one in (last, data))
+        evidence.measured(
+            name, {"days": round(min(days, 9999), 1), "data": round(min(since, 9999), 1)}
+        )
+        assert days <= 9, f"{name} was not checked for {days:.0f} days"
+        assert last.get("good"), f"{name}: the last check said {last.get('said')}"
+        assert since <= 40, f"{name}: nobody has read its archives for {since:.0f} days"
+
+
+@control(
+    "backup_escrow_opens",
+    sabotage="reseal_escrow monitor",
+    says="monitor: arman",
+)
+def test_what_two_people_hold_opens_it(facts: Facts, public: Public, evidence: Evidence) -> None:
+    """The passphrase in the escrow opens the repository, and the escrow is sealed for each holder.
+    This host opens it as the third; that a holder's own key does is for the restore drill."""
+    holders = {one["name"]: tag(one["key"]) for one in public("backup_holders")}
+    evidence.measured("holders", holders)
+    assert len(set(holders.values())) >= 2, "fewer than two people hold the escrow"
+    for name, told in facts.items():
+        evidence.measured(name, told.get("sealed_for"))
+        assert told.get("escrow_opens"), f"{name}: the escrow doesn't open the repository"
+        missing = [who for who, mark in holders.items() if mark not in told["sealed_for"]]
+        assert not missing, f"{name}: {', '.join(missing)} can't open the escrow"
+
+
+def tag(key: str) -> str:
+    """How age names an SSH key in what is sealed for it."""
+    wire = base64.b64decode(key.split()[1])
+    return base64.b64encode(hashlib.sha256(wire).digest()[:4]).decode().rstrip("=")

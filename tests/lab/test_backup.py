@@ -1,0 +1,95 @@
+"""Archives on real hosts: a machine that was taken over destroys nothing, and what is restored by
+the escrow alone is what was saved."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.lab.watching import ROOT, forget, month, on, until
+
+VICTIM, OTHER, SERVER, ELSEWHERE = "app", "monitor", "backup", "monitor"
+CLIENT = "/usr/local/lib/tameng/backup"
+KEEPER = "/usr/local/lib/tameng/backup_server"
+MOST_HOURS, MOST_MINUTES = 24, 30  # RPO, RTO
+
+
+def names() -> set[str]:
+    """The victim's archives, as the server reads them."""
+    sealed = f"age -d -i /etc/ssh/ssh_host_ed25519_key /var/lib/tameng/backup/{VICTIM}.age"
+    said = on(
+        SERVER,
+        f"BORG_PASSPHRASE=$({sealed}) BORG_BASE_DIR=/run/look BORG_RELOCATED_REPO_ACCESS_IS_OK=yes"
+        f" borg list --short --bypass-lock /srv/backup/{VICTIM}/repository",
+    )
+    return set(said.splitlines())
+
+
+def playbook(*words: str) -> str:
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    done = subprocess.run(
+        [program, *words], cwd=ROOT, capture_output=True, text=True, check=False,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def archives(lab: str) -> set[str]:
+    """Three at least, the last of which the server has just seen."""
+    for _ in range(3):
+        on(VICTIM, "systemctl start tameng-backup.service")
+    on(SERVER, "systemctl start tameng-backup-watch.service")
+    found = names()
+    assert len(found) >= 3
+    return found
+
+
+def test_a_machine_taken_over_destroys_nothing(archives: set[str]) -> None:
+    """By its own key it deletes and prunes all it can, and asks for others' archives and a shell.
+    Somebody is told, and by one run of the role every archive from before is back."""
+    forget()
+    ssh = "ssh -F /etc/tameng/backup/ssh_config tameng-backup"
+    assert "uid=" not in on(VICTIM, f"{ssh} id 2>&1 </dev/null || true")
+    other = f"ssh://tameng-backup/srv/backup/{OTHER}/repository"
+    assert "not allowed" in on(VICTIM, f"{CLIENT} borg list {other} 2>&1 || true")
+    on(
+        VICTIM,
+        f"for name in $({CLIENT} borg list --short); do {CLIENT} borg delete ::$name; done;"
+        f" {CLIENT} borg compact || true;"
+        f" BORG_DELETE_I_KNOW_WHAT_I_AM_DOING=YES {CLIENT} borg delete || true",
+    )
+    assert not names() & archives
+    on(SERVER, "systemctl start tameng-backup-watch.service || true")
+    took = until(120, lambda: any(w["kind"] == "archives" for w in month()["warnings"]))
+    print(f"told of {took:.0f} s after the server looked")
+    playbook("playbooks/site.yml", "--limit", SERVER, "--tags", "backup_server")
+    assert archives <= names()
+    for name in sorted(archives):
+        on(VICTIM, f"{CLIENT} borg extract --dry-run ::{name}")
+    on(VICTIM, "systemctl start tameng-backup.service")
+
+
+def test_what_is_restored_is_what_was_saved(lab: str, archives: set[str]) -> None:
+    """On another host, by a holder's key and the escrow."""
+    holder = ROOT / f"var/{lab}/keys/holder-sri_ed25519"
+    records = ROOT / f"var/{lab}/restores"
+    playbook(
+        "playbooks/restore_drill.yml", "-e", f"restore_from={VICTIM}",
+        "-e", f"restore_to={ELSEWHERE}", "-e", f"restore_holder_key={holder}",
+    )  # fmt: skip
+    record = json.loads(max(records.glob("*.json"), key=os.path.getmtime).read_text())
+    print(record)
+    assert record["wrong"] == []
+    assert record["rows"]
+    assert record["databases"] == ["wordpress"]
+    assert record["rpo_hours"] <= MOST_HOURS
+    assert record["rto_minutes"] <= MOST_MINUTES
+    assert on(ELSEWHERE, "ls -d /run/tameng-restore /var/tmp/tameng-restore-* || true") == ""
+    assert "restore-drill" not in on(SERVER, f"cat /srv/backup/{VICTIM}/.ssh/authorized_keys")
