@@ -21,6 +21,7 @@ Facts = dict[str, dict[str, Any]]
 DAY, HOUR = 86400, 3600
 UNIT = "tameng-backup"
 SERVER = "/usr/local/lib/tameng/backup_server"
+DOOR = "/etc/tameng/backup/sshd_config"
 WITH_SSH = "ssh -F /etc/tameng/backup/ssh_config"
 SIZES = {"M": 2**20, "G": 2**30, "T": 2**40}
 # As sshd would: for each key that lets a client in, the command that is forced on it, let loose on
@@ -37,7 +38,8 @@ def run(*argv, **more):
 names, keys = sys.argv[1:], {}
 for name in names:
     user = f"backup-{name}"
-    said = run("sshd", "-T", "-C", f"user={user},host=x,addr=192.0.2.1")
+    door = "/etc/tameng/backup/sshd_config"
+    said = run("sshd", "-T", "-f", door, "-C", f"user={user},host=x,addr=192.0.2.1")
     home = run("getent", "passwd", user).split(":")[5:6]
     files = re.search(r"^authorizedkeysfile (.+)$", said, re.M)[1].split() if home else []
     there = [file for file in (Path(*home, file) for file in files) if file.exists()]
@@ -311,11 +313,37 @@ def test_no_client_fills_the_disk(rehearsal: Rehearsal, ask: Ask, evidence: Evid
     says="games",
 )
 def test_only_clients_come_in(ask: Ask, clients: list[str], evidence: Evidence) -> None:
-    """The members of the group that sshd lets in for archives."""
+    """The members of the group that the door lets in; who is in no other group can't pass it, and
+    they can't pass the operators'."""
+    for file, mine in ((DOOR, True), ("/etc/ssh/sshd_config", False)):
+        said = ask(f"sshd -T -f {file} -C user=backup-x,host=x,addr=192.0.2.1").splitlines()
+        allowed = [line.partition(" ")[2] for line in said if line.startswith("allow")]
+        evidence.measured(file, allowed)
+        if mine:
+            assert "backup-*" in allowed, "the door for archives is open to other accounts"
+        else:
+            assert "backup-clients" not in allowed, "clients may come in by the operators' door"
     members = set(ask("getent group backup-clients | cut -d: -f4").strip().split(",")) - {""}
     evidence.measured("members", sorted(members))
     strangers = members - {f"backup-{name}" for name in clients}
     assert not strangers, f"{', '.join(sorted(strangers))} may come in, and is no client"
+
+
+@control(
+    "backup_door_open",
+    sabotage="systemctl disable -q --now tameng-backup-door.service",
+    says="nobody answers",
+)
+def test_the_door_answers(ask: Ask, evidence: Evidence) -> None:
+    """A handshake shows this host's key, and it is there after the next start."""
+    said = ask("ssh-keyscan -T 5 -p 8022 -t ed25519 127.0.0.1 2>/dev/null", exits=(0, 1)).split()
+    own = ask("cut -d' ' -f2 /etc/ssh/ssh_host_ed25519_key.pub").strip()
+    state = ask("systemctl is-enabled tameng-backup-door.service", exits=(0, 1)).strip()
+    evidence.measured("key", said[-1:])
+    evidence.measured("unit", state)
+    assert said, "nobody answers clients that bring archives"
+    assert said[-1] == own, "another one answers clients that bring archives"
+    assert state == "enabled", "the door for archives is shut after the next start"
 
 
 @control(

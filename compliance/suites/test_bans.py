@@ -108,13 +108,13 @@ def test_the_guard_is_there(ask: Ask, host: Any, evidence: Evidence) -> None:
     says="believes",
 )
 def test_a_wrong_log_in_is_known_as_one(daemon: dict[str, Any], evidence: Evidence) -> None:
-    """The running jail's own patterns know a guess; it reads what sshd's unit wrote, and not what
-    any program of that name says."""
+    """The running jail's own patterns know a guess; it reads what sshd's units wrote, and not
+    what any program of that name says."""
     jail = watched(daemon)["sshd"]
     missed = [g for g in GUESSES if not knows(jail, f"host sshd[4711]: {g}")]
     evidence.measured("journalmatch", jail["journalmatch"])
     evidence.measured("missed", missed)
-    trusted = [["_SYSTEMD_UNIT=ssh.service"]]
+    trusted = [["_SYSTEMD_UNIT=ssh.service"], ["_SYSTEMD_UNIT=tameng-backup-door.service"]]
     assert jail["journalmatch"] == trusted, f"it believes {jail['journalmatch']}"
     assert not missed, f"not known as a wrong log-in: {missed[0]}"
 

@@ -64,7 +64,9 @@ def plan(units: list[Unit], touched: Iterable[Path] = ()) -> list[Step]:
         return []
     now = _ask(units)
     steps = []
-    if any(said["NeedDaemonReload"] == "yes" for said in now.values()):
+    # Of a masked unit with a drop-in systemd 252 says so for ever.
+    read = [said for said in now.values() if said["LoadState"] != "masked"]
+    if any(said["NeedDaemonReload"] == "yes" for said in read):
         steps.append(Step(["daemon-reload"], "systemd: unit files read anew"))
     for unit in units:
         steps += _steps(unit, now[unit.name], tuple(touched))

@@ -78,6 +78,13 @@ def test_a_rival_is_masked_and_an_unwanted_unit_stopped(
     assert argvs(steps) == [f"{call} rival.service", "disable b.socket", "stop b.socket"]
 
 
+def test_a_masked_unit_with_a_drop_in_has_nothing_to_be_read(systemd: Any) -> None:
+    """systemd 252 says for ever that it has: a second run would change something."""
+    masked = {"LoadState": "masked", "ActiveState": "inactive", "UnitFileState": "masked"}
+    systemd(masked | {"NeedDaemonReload": "yes"})
+    assert units.plan([Unit("rival.service", masked=True)]) == []
+
+
 def test_a_daemon_older_than_its_files_is_told(systemd: Any, tmp_path: Path) -> None:
     """Whoever changed the file, and also when a file was taken out of a watched folder."""
     folder = tmp_path / "conf.d"
