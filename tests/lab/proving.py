@@ -152,7 +152,7 @@ def expect(control: str, outcome: Outcome) -> None:
     assert outcome.red.state is State.FAIL, f"{outcome.red.state}: {outcome.red.message}"
     assert PROOFS[control].says in outcome.red.message
     assert outcome.red.commands, "a verdict without a question"
-    assert not outcome.beside, f"red on {outcome.host} too, and no suite says why"
+    assert not outcome.beside, f"red on {outcome.host} too: {outcome.beside}; no suite says why"
     assert not outcome.not_healed, f"the healing run failed: {outcome.not_healed}"
     assert outcome.green.state is State.PASS, f"not healed: {outcome.green.message}"
 
