@@ -16,11 +16,14 @@ def labels(assessment: Assessment) -> dict[str, str]:
 
 
 def key(assessment: Assessment) -> str:
-    """What R1, R2 … stand for."""
+    """What R1, R2 … stand for, of those on which a result rests: the last to ask a question counts,
+    and a month may have many."""
     if assessment.empty:
         return "Tidak ada pemeriksaan lengkap yang menjadi bukti."
-    runs = "; ".join(f"{label} = {run}" for run, label in labels(assessment).items())
-    return f"R1:12 berarti baris 12 berkas verdicts.jsonl pada pemeriksaan R1. {runs}."
+    used = {result.asked.run for result in assessment.results if result.asked}
+    named = [f"{label} = {run}" for run, label in labels(assessment).items() if run in used]
+    runs = "; ".join(named)
+    return f"Rn:12 berarti baris 12 berkas verdicts.jsonl pada pemeriksaan Rn. {runs}."
 
 
 def audits(assessment: Assessment) -> Table:
