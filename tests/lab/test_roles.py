@@ -111,6 +111,9 @@ def everywhere(command: str) -> dict[str, str]:
 
 def play(*words: str, hosts: list[str] = HOSTS, playbook: str = SITE, **variables: Any) -> Play:
     """Run the site's playbook on these hosts; the variables beat the inventory's."""
+    # The backup server isn't up here, so nobody has pinned its key.
+    key = (ROOT / "var" / NAME / "keys/operator_ed25519.pub").read_text().split()[:2]
+    variables = {"backup_server_key": " ".join(key)} | variables
     done = subprocess.run(
         [PLAYBOOK, playbook, "--limit", ",".join(hosts), "-e", json.dumps(variables), *words],
         cwd=ROOT,
