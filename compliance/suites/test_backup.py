@@ -207,7 +207,7 @@ def test_keys_are_roots_alone(ask: Ask, evidence: Evidence) -> None:
     "backup_fresh",
     sabotage="delete_archives monitor",
     says="monitor",
-    also=("backup_archives_kept",),
+    also=("backup_archives_kept", "backup_complete"),
 )
 def test_every_client_has_a_fresh_archive(facts: Facts, public: Public, evidence: Evidence) -> None:
     """By the archives themselves, whatever the clients say."""
@@ -224,7 +224,7 @@ def test_every_client_has_a_fresh_archive(facts: Facts, public: Public, evidence
     "backup_archives_kept",
     sabotage="delete_archives monitor 1",
     says="monitor: archives vanished",
-    also=("backup_fresh",),
+    also=("backup_fresh", "backup_complete"),
 )
 def test_no_archive_vanished(facts: Facts, evidence: Evidence) -> None:
     """Of those that the server knew, before it pruned any itself."""

@@ -62,7 +62,8 @@ def prove(
         green = ask(estate, chosen, chosen.values())
         for control, host in chosen.items():
             broken = {c for c, h in chosen.items() if h == host}
-            known = broken.union(*(PROOFS[c].also for c in broken))
+            # What is broken on a server may be seen by those that rest on it.
+            known = broken.union(*(PROOFS[c].also for c in chosen))
             found[control] = Outcome(
                 host=host,
                 not_broken=failed.get(control, ""),
