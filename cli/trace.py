@@ -109,6 +109,7 @@ def _control(control: catalogue.Control, proof: Proof | None) -> dict[str, Any]:
         "sabotage": proof.sabotage if proof else None,
         "says": proof.says if proof else None,
         "also": list(proof.also) if proof else [],
+        "elsewhere": list(proof.elsewhere) if proof else [],
         "severity": control.severity,
         "applies_to": control.applies_to,
         "references": control.references,

@@ -21,16 +21,24 @@ class QuestionBroken(Exception):
 
 
 def control(
-    control_id: str, *, sabotage: str, says: str, also: tuple[str, ...] = ()
+    control_id: str,
+    *,
+    sabotage: str,
+    says: str,
+    also: tuple[str, ...] = (),
+    elsewhere: tuple[str, ...] = (),
 ) -> Callable[[Any], Any]:
     """Mark a test as the proof of a control.
 
     ``sabotage`` is a line of shell that makes it untrue on a lab host, using the functions of
     tests/lab/sabotage.sh; the role must heal it. ``says`` must stand in the message of the verdict
     that it causes, so that a reader sees the cause. ``also`` names the controls that the same
-    sabotage makes untrue as well; every other one must stay right.
+    sabotage makes untrue on that host as well, ``elsewhere`` those of other hosts that rest on it;
+    every other one must stay right.
     """
-    return pytest.mark.control(control_id, sabotage=sabotage, says=says, also=also)
+    return pytest.mark.control(
+        control_id, sabotage=sabotage, says=says, also=also, elsewhere=elsewhere
+    )
 
 
 def not_applicable(reason: str) -> NoReturn:
@@ -76,4 +84,5 @@ class Proof:
     sabotage: str
     says: str
     also: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
     own_kernel: bool = False

@@ -89,7 +89,7 @@ def test_a_control_is_whole(control: catalogue.Control) -> None:
     assert proof.test.startswith(f"compliance/suites/test_{control.family}.py::")
     assert proof.sabotage
     assert proof.says
-    assert set(proof.also) <= set(CATALOGUE.by_id)
+    assert {*proof.also, *proof.elsewhere} <= set(CATALOGUE.by_id)
     assert control.enforced_by in site_roles()
     for name in ("lab", "penajam"):
         assert set(control.applies_to) <= groups(name), f"inventory/{name} lacks a group"

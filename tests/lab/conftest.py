@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.lab.watching import ROOT, ansible_playbook
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +29,7 @@ def lab(lab_limit: str | None) -> str:
     tameng = [sys.executable, "-m", "cli", "lab"]
     limit = ["--limit", lab_limit] if lab_limit else []
     _run([*tameng, "up", *limit])
-    playbook = str(Path(sys.executable).with_name("ansible-playbook"))
-    applied = _run([playbook, "playbooks/site.yml", *limit])
+    applied = ansible_playbook("playbooks/site.yml", *limit).stdout
     layers = list(Path("/var/lib/tameng", name).glob("*/layers/*"))
     if not layers or re.search(r"changed=[1-9]", applied):
         _run([*tameng, "snapshot", *limit])

@@ -9,7 +9,6 @@ those that a suite says are broken by the same act.
 from __future__ import annotations
 
 import datetime as dt
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -24,10 +23,13 @@ from compliance.transport import Shell, TransportError
 from compliance.verdict import State
 from compliance.waivers import Waiver
 from inputs import court, paths
+from tests.lab.watching import ansible_playbook
 
 CATALOGUE = catalogue.load()
 PROOFS = audit.proofs(CATALOGUE)
 LIBRARY = (Path(__file__).parent / "sabotage.sh").read_text()
+# Some wait for a scan of the whole machine, while those of all hosts are broken side by side.
+SABOTAGE_SECONDS = 120
 # The gateway gives the others their time: a test that stops its clock would stop theirs too.
 NOT_ON_GATEWAY = {"time"}
 
@@ -62,8 +64,9 @@ def prove(
         green = ask(estate, chosen, chosen.values())
         for control, host in chosen.items():
             broken = {c for c, h in chosen.items() if h == host}
-            # What is broken on a server may be seen by those that rest on it.
-            known = broken.union(*(PROOFS[c].also for c in chosen))
+            known = broken.union(
+                *(PROOFS[c].also if c in broken else PROOFS[c].elsewhere for c in chosen)
+            )
             found[control] = Outcome(
                 host=host,
                 not_broken=failed.get(control, ""),
@@ -166,7 +169,8 @@ def sabotage(estate: Inventory, chosen: dict[str, str]) -> dict[str, str]:
         for control, name in chosen.items():
             if name == shell.hostname:
                 try:
-                    done = shell.run(f"{LIBRARY}\n{PROOFS[control].sabotage}")
+                    script = f"{LIBRARY}\n{PROOFS[control].sabotage}"
+                    done = shell.run(script, timeout=SABOTAGE_SECONDS)
                 except TransportError as exc:
                     failed[control] = str(exc)
                 else:
@@ -203,14 +207,10 @@ def heal(estate: Inventory, chosen: dict[str, str]) -> str:
     """Run the roles of the broken controls by their tags, on the hosts that were broken. Returns
     what a run that failed said."""
     roles = sorted({CATALOGUE.by_id[control].enforced_by for control in chosen})
-    done = subprocess.run(
-        [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            "-i", str(estate.folder / "hosts.yml"), "playbooks/site.yml",
-            "--tags", ",".join(roles), "--limit", _limit(estate, chosen.values()),
-        ],
-        capture_output=True, text=True, cwd=paths.ROOT, check=False, stdin=subprocess.DEVNULL,
-        env={**os.environ, "ANSIBLE_FORCE_COLOR": "0"},
+    done = ansible_playbook(
+        "-i", str(estate.folder / "hosts.yml"), "playbooks/site.yml",
+        "--tags", ",".join(roles), "--limit", _limit(estate, chosen.values()),
+        check=False,
     )  # fmt: skip
     return done.stdout[-3000:] + done.stderr[-1000:] if done.returncode else ""
 

@@ -7,11 +7,8 @@ host unguarded without saying so.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +17,7 @@ from compliance import inventory
 from compliance.verdict import State
 from inputs import paths
 from tests.lab.proving import ask
-from tests.lab.watching import forget, month, on, until
+from tests.lab.watching import ansible_playbook, forget, month, on, until
 
 HOST = "pc-1"
 OLD_HOST = "pc-2"  # Debian 12
@@ -56,10 +53,7 @@ def verdict(control: str, host: str = HOST) -> str:
 
 
 def apply(host: str) -> None:
-    playbook = str(Path(sys.executable).with_name("ansible-playbook"))
-    command = [playbook, "playbooks/site.yml", "--tags", "antivirus", "--limit", host]
-    done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    ansible_playbook("playbooks/site.yml", "--tags", "antivirus", "--limit", host)
 
 
 @pytest.fixture(autouse=True)

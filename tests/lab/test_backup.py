@@ -5,13 +5,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests.lab.watching import ROOT, forget, month, on, until
+from tests.lab.watching import ROOT, ansible_playbook, forget, month, on, until
 
 VICTIM, OTHER, SERVER, ELSEWHERE = "app", "monitor", "backup", "monitor"
 CLIENT = "/usr/local/lib/tameng/backup"
@@ -28,16 +25,6 @@ def names() -> set[str]:
         f" borg list --short --bypass-lock /srv/backup/{VICTIM}/repository",
     )
     return set(said.splitlines())
-
-
-def playbook(*words: str) -> str:
-    program = str(Path(sys.executable).with_name("ansible-playbook"))
-    done = subprocess.run(
-        [program, *words], cwd=ROOT, capture_output=True, text=True, check=False,
-        stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +56,7 @@ def test_a_machine_taken_over_destroys_nothing(archives: set[str]) -> None:
     on(SERVER, "systemctl start tameng-backup-watch.service || true")
     took = until(120, lambda: any(w["kind"] == "archives" for w in month()["warnings"]))
     print(f"told of {took:.0f} s after the server looked")
-    playbook("playbooks/site.yml", "--limit", SERVER, "--tags", "backup_server")
+    ansible_playbook("playbooks/site.yml", "--limit", SERVER, "--tags", "backup_server")
     assert archives <= names()
     for name in sorted(archives):
         on(VICTIM, f"{CLIENT} borg extract --dry-run ::{name}")
@@ -80,7 +67,7 @@ def test_what_is_restored_is_what_was_saved(lab: str, archives: set[str]) -> Non
     """On another host, by a holder's key and the escrow."""
     holder = ROOT / f"var/{lab}/keys/holder-sri_ed25519"
     records = ROOT / f"var/{lab}/restores"
-    playbook(
+    ansible_playbook(
         "playbooks/restore_drill.yml", "-e", f"restore_from={VICTIM}",
         "-e", f"restore_to={ELSEWHERE}", "-e", f"restore_holder_key={holder}",
     )  # fmt: skip

@@ -10,10 +10,8 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -22,6 +20,7 @@ from compliance.evidence import Verdict
 from compliance.verdict import State
 from inputs import paths
 from tests.lab.proving import CATALOGUE, PROOFS, Outcome, ask, expect, prove, waived
+from tests.lab.watching import ansible_playbook
 
 VM = paths.ROOT / "lab/vm/vm"
 NAME = os.environ.setdefault("TAMENG_VM", "test-vm")
@@ -130,23 +129,13 @@ def _lynis() -> int:
 
 
 def _vm(*words: str) -> str:
-    return _run([str(VM), *words])
+    done = subprocess.run(
+        [str(VM), *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.fail(f"{' '.join(words)} failed:\n{(done.stdout + done.stderr)[-3000:]}")
+    return done.stdout
 
 
 def _apply() -> str:
-    playbook = str(Path(sys.executable).with_name("ansible-playbook"))
-    return _run([playbook, "-i", "inventory/vm/hosts.yml", "playbooks/site.yml"])
-
-
-def _run(command: list[str]) -> str:
-    done = subprocess.run(
-        command,
-        cwd=paths.ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    if done.returncode:
-        pytest.fail(f"{' '.join(command)} failed:\n{(done.stdout + done.stderr)[-3000:]}")
-    return done.stdout
+    return ansible_playbook("-i", "inventory/vm/hosts.yml", "playbooks/site.yml").stdout

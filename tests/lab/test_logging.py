@@ -4,14 +4,11 @@ who can't prove who he is."""
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from tests.lab.watching import ROOT, on
+from tests.lab.watching import ansible_playbook, on
 
 SENDERS = ["pc-1", "pc-2"]  # Debian 13 and 12
 LINES = 2000
@@ -104,16 +101,9 @@ def test_a_certificate_is_renewed_before_its_end() -> None:
     )
     before = on("pc-1", facts).split("\n", 1)
     wanted = {"certificate_days": 200, "certificate_renew_days": 190}
-    playbook = [str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/site.yml"]
-    done = subprocess.run(
-        [*playbook, "--limit", "pc-1", "--tags", "logging", "-e", json.dumps(wanted)],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
+    ansible_playbook(
+        "playbooks/site.yml", "--limit", "pc-1", "--tags", "logging", "-e", json.dumps(wanted)
     )
-    assert done.returncode == 0, done.stdout[-2000:]
     after = on("pc-1", facts).split("\n", 1)
     assert after[0] != before[0], "the old certificate is still there"
     assert after[1] == before[1], "the host has another key"

@@ -17,15 +17,14 @@ import sys
 import time
 from collections.abc import Iterator
 from itertools import permutations
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.lab.watching import ROOT, ansible_playbook
+
 NAME, SUBNET = "tmflows", "10.229"
 ENVIRONMENT = {**os.environ, "TAMENG_LAB": NAME, "TAMENG_LAB_SUBNET": SUBNET}
-PLAYBOOK = str(Path(sys.executable).with_name("ansible-playbook"))
 ZONES = {"wan": 0, "servers": 10, "staff": 20, "public": 30, "guest": 40, "management": 50}
 SERVICES = ["tcp/22", "tcp/80", "tcp/443", "tcp/7", "udp/53", "udp/123", "udp/443", "udp/7"]
 # What the lab's inventory means, said once more by hand; from and to hosts with the last number 99.
@@ -82,10 +81,9 @@ def on(host: str, command: str) -> str:
 
 
 def play(*words: str, **variables: Any) -> str:
-    done = subprocess.run(
-        [PLAYBOOK, "playbooks/site.yml", "-e", json.dumps(variables), *words],
-        cwd=ROOT, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        check=False,
+    done = ansible_playbook(
+        "playbooks/site.yml", "-e", json.dumps(variables), *words,
+        environment=ENVIRONMENT, check=False,
     )  # fmt: skip
     return done.stdout + done.stderr
 

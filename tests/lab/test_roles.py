@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.lab.watching import ROOT, ansible_playbook
+
 NAME, SUBNET = "tmroles", "10.219"
 HOSTS = ["pc-1", "pc-2"]  # Debian 13 and 12
 LAB = [sys.executable, "-m", "cli", "lab"]
@@ -114,15 +115,10 @@ def play(*words: str, hosts: list[str] = HOSTS, playbook: str = SITE, **variable
     # The backup server isn't up here, so nobody has pinned its key.
     key = (ROOT / "var" / NAME / "keys/operator_ed25519.pub").read_text().split()[:2]
     variables = {"backup_server_key": " ".join(key)} | variables
-    done = subprocess.run(
-        [PLAYBOOK, playbook, "--limit", ",".join(hosts), "-e", json.dumps(variables), *words],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = ansible_playbook(
+        playbook, "--limit", ",".join(hosts), "-e", json.dumps(variables), *words,
+        environment=ENVIRONMENT, check=False,
+    )  # fmt: skip
     result, task = Play(done.stdout + done.stderr), ""
     for line in done.stdout.splitlines():
         if found := re.match(r"TASK \[(.*)\]", line):

@@ -5,10 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +15,10 @@ from compliance.transport import Shell
 from compliance.verdict import State
 from inputs import paths
 from tests.lab.proving import LIBRARY, ask
+from tests.lab.watching import ansible_playbook
 
 HOST = "pc-1"
 COUNT = itertools.count()
-PLAYBOOK = str(Path(sys.executable).with_name("ansible-playbook"))
 
 
 @pytest.fixture
@@ -47,13 +44,7 @@ def sabotage(shell: Shell, line: str) -> None:
 def apply(role: str, **variables: Any) -> tuple[str, dict[str, int]]:
     """Run one role on the host; what was said, and the recap's numbers."""
     words = ["--tags", role, "--limit", HOST, "-e", json.dumps(variables)]
-    done = subprocess.run(
-        [PLAYBOOK, "-i", str(paths.inventory("lab") / "hosts.yml"), "playbooks/site.yml", *words],
-        capture_output=True,
-        text=True,
-        cwd=paths.ROOT,
-        check=False,
-    )
+    done = ansible_playbook("playbooks/site.yml", *words, check=False)
     numbers = re.findall(r"(\w+)=(\d+)", done.stdout.rpartition("PLAY RECAP")[2])
     return done.stdout, {name: int(number) for name, number in numbers}
 

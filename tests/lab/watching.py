@@ -1,4 +1,4 @@
-"""What tests on hosts share: a shell, guesses at log-ins, patience, a book without a past."""
+"""What tests on hosts share: a shell, playbooks, guesses at log-ins, patience, an empty book."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NET = os.environ.get("TAMENG_LAB_SUBNET", "10.77")
@@ -28,6 +30,20 @@ def on(host: str, command: str) -> str:
     done = subprocess.run(lab, input=command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{host}: {command}: {done.stdout}{done.stderr}"
     return done.stdout.strip()
+
+
+def ansible_playbook(
+    *words: str, environment: Mapping[str, str] = os.environ, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run a playbook; unless it is told not to ``check``, one that fails fails the test."""
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("ansible-playbook")), *words],
+        cwd=ROOT, env={**environment, "ANSIBLE_FORCE_COLOR": "0"}, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if check and done.returncode:
+        pytest.fail(f"{' '.join(words)} failed:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
+    return done
 
 
 def guess_at_website(host: str, times: int) -> None:
