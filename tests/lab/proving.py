@@ -1,7 +1,7 @@
 """Proving controls on real hosts: break each one, see it red for the right reason, heal it by its
 role, see it green.
 
-One round breaks, on each host, one control of each family, so that the two audits and the healing
+One round breaks, on each host, two controls of each family, so that the two audits and the healing
 run are shared by many controls. Every other control asked of that host must stay right, but for
 those that a suite says are broken by the same act.
 """
@@ -12,7 +12,7 @@ import datetime as dt
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ LIBRARY = (Path(__file__).parent / "sabotage.sh").read_text()
 SABOTAGE_SECONDS = 120
 # The gateway gives the others their time: a test that stops its clock would stop theirs too.
 NOT_ON_GATEWAY = {"time"}
+AT_ONCE = 2  # of a family on a host
 
 Verdicts = dict[tuple[str, str], evidence.Verdict]  # by control and host
 Places = dict[str, list[str]]  # by control, the hosts it can be proven on
@@ -106,8 +107,9 @@ def places(
 
 
 def rounds(there: Places) -> Iterator[dict[str, str]]:
-    """{control: host} for each round: of each family at most one control a host. What fits on few
-    hosts comes first, and on the host with the least left to do, so that all are busy."""
+    """{control: host} for each round: of each family at most two controls a host, of which neither
+    is known to break the other. What fits on few hosts comes first, and on the host with the least
+    left to do, so that all are busy."""
     families: dict[str, Places] = {}
     for control, hosts in there.items():
         families.setdefault(CATALOGUE.by_id[control].family, {})[control] = hosts
@@ -115,14 +117,23 @@ def rounds(there: Places) -> Iterator[dict[str, str]]:
     while any(left):
         chosen: dict[str, str] = {}
         for family in left:
-            free = {host for hosts in family.values() for host in hosts}
+            taken: dict[str, list[str]] = {}
             busy = Counter(host for hosts in family.values() for host in hosts)
             for control, hosts in list(family.items()):
-                if fit := sorted(free.intersection(hosts), key=lambda h: (busy[h], h)):
+                free = [h for h in hosts if _beside(control, taken.get(h, []))]
+                if fit := sorted(free, key=lambda h: (len(taken.get(h, [])), busy[h], h)):
                     chosen[control] = fit[0]
-                    free.discard(fit[0])
+                    taken.setdefault(fit[0], []).append(control)
                     del family[control]
         yield chosen
+
+
+def _beside(control: str, others: Sequence[str]) -> bool:
+    """Whether it can be broken on one host together with these of its family."""
+    also = PROOFS[control].also
+    return len(others) < AT_ONCE and not any(
+        other in also or control in PROOFS[other].also for other in others
+    )
 
 
 def crowded(there: Places) -> Iterator[dict[str, str]]:
