@@ -9,6 +9,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from compliance.catalogue import Catalogue, Control
 from compliance.verdict import State
@@ -30,6 +31,11 @@ class Result:
     asked: Asked | None  # the verdict it rests on; None when the question was never put
     waiver: Waiver | None = None
     first_answered: dt.date | None = None  # this month
+
+    @property
+    def measured(self) -> Mapping[str, Any]:
+        """What its verdict measured; nothing when the question was never put."""
+        return self.asked.measured if self.asked else {}
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,10 @@ class Assessment:
 
     def of_step(self, step: str) -> list[Result]:
         return [r for r in self.results if step in r.control.sop]
+
+    def of_control(self, control: str) -> dict[str, Result]:
+        """By host."""
+        return {r.host: r for r in self.results if r.control.id == control}
 
     def of_host(self, host: str) -> list[Result]:
         return [r for r in self.results if r.host == host]

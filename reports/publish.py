@@ -15,6 +15,7 @@ from inputs.errors import BadInput
 from reports import history, render
 from reports.assess import Assessment, assess
 from reports.documents import (
+    backup_restorasi,
     daftar_periksa,
     peringatan_dini,
     pola_akses,
@@ -23,7 +24,14 @@ from reports.documents import (
 )
 from reports.period import Period
 
-DOCUMENTS = (rekap_bulanan, pola_akses, daftar_periksa, peringatan_dini, sistem_keamanan)
+DOCUMENTS = (
+    rekap_bulanan,
+    pola_akses,
+    daftar_periksa,
+    peringatan_dini,
+    sistem_keamanan,
+    backup_restorasi,
+)
 MONTHS_BACK = 11  # of evidence before the period, for what came back and for the trend
 
 

@@ -80,6 +80,22 @@ def number(value: int) -> str:
     return f"{value:,}".replace(",", ".")
 
 
+def decimal(value: float) -> str:
+    """1.234,5; without a part that is nothing."""
+    whole, tenths = divmod(round(value * 10), 10)
+    return f"{number(whole)},{tenths}" if tenths else number(whole)
+
+
+def size(count: int) -> str:
+    """532 B, 1,4 MiB: of so many bytes."""
+    value, unit = float(count), "B"
+    for bigger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, bigger
+    return f"{decimal(value)} {unit}"
+
+
 def percent(part: int, whole: int) -> str:
     """97,3%. Cut off, never rounded up: only all of it is 100%."""
     tenths = part * 1000 // whole

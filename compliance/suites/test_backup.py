@@ -19,6 +19,7 @@ from compliance.suite import Ask, Evidence, broken, control
 Public = Callable[[str], Any]
 Facts = dict[str, dict[str, Any]]
 DAY, HOUR = 86400, 3600
+KEPT_RESTORES = 6  # records of a client that go into the evidence
 UNIT = "tameng-backup"
 SERVER = "/usr/local/lib/tameng/backup_server"
 DOOR = "/etc/tameng/backup/sshd_config"
@@ -212,12 +213,25 @@ def test_keys_are_roots_alone(ask: Ask, evidence: Evidence) -> None:
 )
 def test_every_client_has_a_fresh_archive(facts: Facts, public: Public, evidence: Evidence) -> None:
     """By the archives themselves, whatever the clients say."""
-    most = public("backup_server_oldest_hours")
+    now, most = time.time(), public("backup_server_oldest_hours")
+    there = {name: told for name, told in facts.items() if told.get("newest")}
+    evidence.measured(
+        "kept",
+        {
+            name: {
+                "archives": told["archives"],
+                "hours": round((now - told["newest"]) / HOUR, 1),
+                "newest": told["newest_name"],
+                "id": told["newest_id"],
+                "bytes": told["bytes"],
+            }
+            for name, told in there.items()
+        },
+    )
     for name, told in facts.items():
         assert "trouble" not in told, f"{name}: {told['trouble']}"
         assert told["newest"], f"{name} has no archive"
-        hours = (time.time() - told["newest"]) / HOUR
-        evidence.measured(name, {"archives": told["archives"], "hours": round(hours, 1)})
+        hours = (now - told["newest"]) / HOUR
         assert hours <= most, f"{name}: the newest archive is {hours:.0f} hours old"
 
 
@@ -234,6 +248,29 @@ def test_no_archive_vanished(facts: Facts, evidence: Evidence) -> None:
     evidence.measured("odd", odd)
     wrong = [f"{name}: {'; '.join(what)}" for name, what in odd.items() if what]
     assert not wrong, wrong[0]
+
+
+@control(
+    "backup_restored",
+    sabotage="age_restores app",
+    says="app: not restored since 2020-01-01",
+)
+def test_archives_were_restored(facts: Facts, public: Public, evidence: Evidence) -> None:
+    """On another host, by the escrow alone, and what came back was what had been saved. The server
+    takes no record of an archive that it doesn't have, and dates it itself."""
+    most = public("restore_drill_oldest_days")
+    point, whole = public("restore_drill_rpo_hours"), public("restore_drill_rto_minutes")
+    told = {name: facts.get(name, {}).get("restores", []) for name in public("restore_drill_from")}
+    kept = {name: records[-KEPT_RESTORES:] for name, records in told.items()}
+    evidence.measured("restores", kept)
+    for name, records in told.items():
+        assert records, f"{name}: never restored"
+        last = records[-1]
+        day = dt.datetime.fromtimestamp(last["kept"], dt.UTC).date().isoformat()
+        assert not last["wrong"], f"{name}, restored on {day}: {last['wrong'][0]}"
+        assert time.time() - last["kept"] <= most * DAY, f"{name}: not restored since {day}"
+        assert last["rpo_hours"] <= point, f"{name}: the archive was {last['rpo_hours']} hours old"
+        assert last["rto_minutes"] <= whole, f"{name}: it took {last['rto_minutes']} minutes"
 
 
 Rehearsal = dict[str, list[dict[str, Any]]]
@@ -376,12 +413,17 @@ def test_lists_are_compared(ask: Ask, facts: Facts, evidence: Evidence) -> None:
 )
 def test_repositories_are_checked(facts: Facts, evidence: Evidence) -> None:
     """Its structure each week, every byte each month; and the last check found nothing."""
+    ages = {}
     for name, told in facts.items():
-        last, data = (told.get(key) or {"at": 0} for key in ("check", "data"))
-        days, since = ((time.time() - one["at"]) / DAY for one in (last, data))
-        evidence.measured(
-            name, {"days": round(min(days, 9999), 1), "data": round(min(since, 9999), 1)}
-        )
+        whole, data = (told.get(key) or {"at": 0} for key in ("check", "data"))
+        days, since = (min((time.time() - one["at"]) / DAY, 9999) for one in (whole, data))
+        ages[name] = days, since
+    evidence.measured(
+        "checks",
+        {n: {"days": round(days, 1), "data": round(d, 1)} for n, (days, d) in ages.items()},
+    )
+    for name, (days, since) in ages.items():
+        last = facts[name].get("check") or {}
         assert days <= 9, f"{name} was not checked for {days:.0f} days"
         assert last.get("good"), f"{name}: the last check said {last.get('said')}"
         assert since <= 40, f"{name}: nobody has read its archives for {since:.0f} days"

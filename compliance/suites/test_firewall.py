@@ -31,7 +31,7 @@ def test_default_is_deny(table: list[dict[str, Any]], evidence: Evidence) -> Non
     "firewall_loaded_as_intended",
     sabotage="nft insert rule inet tameng input tcp dport 4444 accept",
     says="4444",
-    also=("firewall_services_as_declared",),
+    also=("firewall_invalid_dropped", "firewall_services_as_declared"),
 )
 def test_loaded_rules_are_the_intended_ones(host: Any, evidence: Evidence) -> None:
     """The same nft prints both: the file is loaded into an empty network namespace to compare."""
@@ -86,7 +86,7 @@ def test_no_other_tool_sets_rules(ask: Ask, evidence: Evidence) -> None:
     "firewall_ssh_from_operators",
     sabotage="nft insert rule inet tameng input tcp dport 22 accept",
     says="open to anywhere",
-    also=("firewall_loaded_as_intended",),
+    also=("firewall_invalid_dropped", "firewall_loaded_as_intended"),
 )
 def test_ssh_only_from_operators(
     input_rules: Rules,
@@ -116,7 +116,7 @@ def test_ssh_only_from_operators(
     "firewall_services_as_declared",
     sabotage="nft insert rule inet tameng input udp dport 161 accept",
     says="161/udp",
-    also=("firewall_loaded_as_intended",),
+    also=("firewall_invalid_dropped", "firewall_loaded_as_intended"),
 )
 def test_open_ports_are_declared(
     input_rules: Rules, open_ports: set[tuple[str, int]], evidence: Evidence

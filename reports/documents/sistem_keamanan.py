@@ -57,24 +57,16 @@ def build(a: Assessment) -> Sheet:
     )
 
 
-def results(a: Assessment, control: str) -> dict[str, Result]:
-    return {r.host: r for r in a.results if r.control.id == control}
-
-
-def measured(result: Result | None) -> Data:
-    return result.asked.measured if result and result.asked else {}
-
-
 def _summary(a: Assessment) -> str:
     if a.empty:
         return (
             "Tidak ada pemeriksaan lengkap yang tersimpan untuk bulan ini; keadaan antivirus tidak "
             "diketahui."
         )
-    told = [measured(r) for r in results(a, FOUND).values()]
+    told = [r.measured for r in a.of_control(FOUND).values()]
     counted = [values for values in told if "found_count" in values]
     number = sum(values["found_count"] for values in counted)
-    waiting = sum(measured(r).get("waiting", 0) for r in results(a, WAITING).values())
+    waiting = sum(r.measured.get("waiting", 0) for r in a.of_control(WAITING).values())
     silent = len(told) - len(counted)
     return (
         f"Pada {len(counted)} perangkat tercatat "
@@ -86,12 +78,12 @@ def _summary(a: Assessment) -> str:
 
 def _engines(a: Assessment) -> Section:
     """What a host didn't tell stays unknown; without ClamAV's own signatures they are partial."""
-    labels, engines = runs.labels(a), results(a, ENGINE)
-    scans, signatures = results(a, SCAN), results(a, SIGNATURES)
+    labels, engines = runs.labels(a), a.of_control(ENGINE)
+    scans, signatures = a.of_control(SCAN), a.of_control(SIGNATURES)
     rows = []
     for host, result in engines.items():
-        fresh, scan = measured(signatures.get(host)), measured(scans.get(host))
-        engine = measured(result).get("engine")
+        fresh, scan = _told(signatures, host), _told(scans, host)
+        engine = result.measured.get("engine")
         partial = "files" in fresh and not fresh.get("official")
         rows.append(
             Row(
@@ -122,6 +114,10 @@ def _engines(a: Assessment) -> Section:
     )
 
 
+def _told(results: Mapping[str, Result], host: str) -> Data:
+    return results[host].measured if host in results else {}
+
+
 def _when(a: Assessment, moment: str | None) -> Cell:
     return Cell(words.day_and_hour(parse_time(moment), a.court.tz) if moment else DASH)
 
@@ -132,7 +128,7 @@ def _months(a: Assessment) -> Section:
     months = [(p, dict(_counts(a.before.get(p, Month(p))))) for p in _before(a)]
     while months and not months[0][1]:
         del months[0]
-    now = {host: measured(r).get("found_count") for host, r in results(a, FOUND).items()}
+    now = {host: r.measured.get("found_count") for host, r in a.of_control(FOUND).items()}
     columns: list[tuple[Period, Mapping[str, int | None]]] = [*months, (a.period, now)]
     rows = tuple(
         Row((Cell(host), *(_number(counts.get(host)) for _, counts in columns))) for host in now
@@ -176,8 +172,8 @@ def _found(a: Assessment) -> Section:
                 _decided(a, record),
             )
         )
-        for host, result in results(a, FOUND).items()
-        for record in measured(result).get("found", ())
+        for host, result in a.of_control(FOUND).items()
+        for record in result.measured.get("found", ())
     )
     columns = (
         Column("Nomor", 15),

@@ -33,7 +33,7 @@ def answer(result: Result) -> Cell:
     """What the host answered: the measured values, and what the test says of a bad one."""
     if not result.asked:
         return Cell(cause(result))
-    message = _cut(_plain(result.asked.message))
+    message = _cut(plain(result.asked.message))
     values = measured(result.asked.measured)
     if result.state is State.PASS or not message:
         return Cell(values or message or DASH)
@@ -44,7 +44,7 @@ def cause(result: Result) -> str:
     """Why there is no verdict."""
     if not result.asked:
         return "Belum pernah ditanyakan bulan ini"
-    return _cut(_plain(result.asked.message)) or DASH
+    return _cut(plain(result.asked.message)) or DASH
 
 
 def host_table(assessment: Assessment, host: str) -> Table:
@@ -113,10 +113,10 @@ def _shown(value: Any) -> str:
         return ", ".join(_shown(item) for item in value) or "(kosong)"
     if isinstance(value, dict):
         return ", ".join(f"{k}: {_shown(v)}" for k, v in sorted(value.items())) or "(kosong)"
-    return _plain(str(value)) or "(kosong)"
+    return plain(str(value)) or "(kosong)"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """On one line, without what no font can print."""
     return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in text)).strip()
 

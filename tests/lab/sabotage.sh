@@ -384,6 +384,17 @@ delete_archives() {
     done </run/doomed
 }
 
+# age_restores CLIENT: as if nobody had restored its archives for years.
+age_restores() {
+    python3 - "/var/lib/tameng/backup/$1.json" <<'END'
+import json, sys
+state = json.load(open(sys.argv[1]))
+for one in state["restores"]:
+    one["kept"] = 1577880000  # 2020-01-01T12:00Z
+json.dump(state, open(sys.argv[1], "w"))
+END
+}
+
 # age_backup_check CLIENT: as if its repository had never been checked.
 age_backup_check() {
     python3 - "/var/lib/tameng/backup/$1.json" <<'END'

@@ -16,7 +16,7 @@ from compliance.signing import Signer
 
 ESTATE = {
     "app": ["all", "managed", "servers"],
-    "backup": ["all", "managed", "servers"],
+    "backup": ["all", "backup_servers", "managed", "servers"],
     "gateway": ["all", "gateways", "managed"],
     "monitor": ["all", "log_servers", "managed", "servers"],
     "pc-1": ["all", "endpoints", "managed"],
@@ -40,6 +40,9 @@ CONTROLS = (
     ("antivirus_signatures_fresh", "Tanda virus baru", "tinggi", "D5", "servers endpoints"),
     ("antivirus_scanned", "Seluruh berkas dipindai", "sedang", "D5", "servers endpoints"),
     ("antivirus_quarantine_decided", "Temuan diputuskan", "sedang", "D5", "servers endpoints"),
+    ("backup_fresh", "Arsip terbaru ada", "tinggi", "D5", "backup_servers"),
+    ("backup_checked", "Repositori diperiksa", "sedang", "D5", "backup_servers"),
+    ("backup_restored", "Arsip diuji pulih", "tinggi", "D5", "backup_servers"),
 )
 
 Answer = Callable[[str, str], dict[str, Any] | None]  # control, host -> fields; None: not asked
@@ -150,6 +153,7 @@ def rich(court: Court) -> None:
         ("bans_noted", "app"): {"state": "pass", "measured": BANNED},
         ("bans_noted", "backup"): {"state": "pass", "measured": {"bans_count": 0, "bans": []}},
         **GUARDED,
+        **ARCHIVED,
         ("bans_noted", "gateway"): {"state": "error", "message": "fail2ban said nothing"},
     }
     october = {
@@ -306,6 +310,47 @@ def _found(name: str, **fields: Any) -> dict[str, Any]:
     return told | fields
 
 
+def _restore(day: str, **fields: Any) -> dict[str, Any]:
+    """As a restore's record, kept at noon."""
+    kept = dt.datetime.fromisoformat(f"{day}T04:00:00+00:00").timestamp()
+    return {"client": "app", "on": "monitor", "kept": kept, "wrong": []} | fields
+
+
+APP = {"archive": "app-2026-11-20T04:10:07", "id": "a1b2" * 16}
+RESTORED = [
+    _restore(
+        "2026-10-20", **APP, rpo_hours=3.0, rto_minutes=9.0, bytes=1, files=1, tables=0, rows=0,
+    ),
+    _restore("2026-11-18", wrong=["borg list: Connection refused"]),
+    _restore(
+        "2026-11-20", **APP, rpo_hours=0.5, rto_minutes=1.26, bytes=5_767_168, files=1_204,
+        tables=12, rows=15_530,
+    ),
+]  # fmt: skip
+ARCHIVED: dict[tuple[str, str], dict[str, Any]] = {
+    ("backup_fresh", "backup"): {
+        "state": "pass",
+        "measured": {
+            "kept": {
+                "app": {
+                    "archives": 1_214, "hours": 26.04, "newest": APP["archive"], "id": APP["id"],
+                    "bytes": 7_516_192_768,
+                },
+            },
+        },
+    },
+    ("backup_checked", "backup"): {
+        "state": "pass",
+        "measured": {
+            "checks": {
+                "app": {"days": 2.0, "data": 20.5}, "monitor": {"days": 2.0, "data": 20.5},
+            },
+        },
+    },
+    ("backup_restored", "backup"): {
+        "state": "pass", "measured": {"restores": {"app": RESTORED}},
+    },
+}  # fmt: skip
 DELETED = {"what": "delete", "who": "tameng", "why": "Lampiran surel palsu.",
            "at": "2026-11-17T04:00:00Z"}  # fmt: skip
 LEFT = {"by": "scan", "left": "the disk is full", "at": "2026-11-20T18:00:00Z"}

@@ -14,6 +14,7 @@ from compliance.verdict import State
 from reports import fonts, render
 from reports.assess import Assessment
 from reports.documents import (
+    backup_restorasi,
     daftar_periksa,
     peringatan_dini,
     pola_akses,
@@ -21,7 +22,7 @@ from reports.documents import (
     sistem_keamanan,
 )
 from reports.documents.boxes import Box
-from reports.documents.parts import DASH
+from reports.documents.parts import DASH, Cell
 from reports.period import Period
 from tests.unit.reports import sample
 from tests.unit.reports.conftest import assessed
@@ -29,7 +30,7 @@ from tests.unit.reports.conftest import assessed
 GOLDEN = Path(__file__).parents[2] / "golden"
 DOCUMENTS = pytest.mark.parametrize(
     "document",
-    [rekap_bulanan, pola_akses, daftar_periksa, peringatan_dini, sistem_keamanan],
+    [rekap_bulanan, pola_akses, daftar_periksa, peringatan_dini, sistem_keamanan, backup_restorasi],
     ids=lambda d: str(d.CODE),
 )
 
@@ -202,6 +203,16 @@ def test_partial_signatures_and_open_findings_are_red(rich: Assessment) -> None:
     assert rows["pc-1"] == ["2", "3"]
     assert rows["app"] == [DASH, "0"]
     assert rows["monitor"] == [DASH, DASH]
+
+
+def test_a_restore_that_failed_is_red_and_last_months_is_none_of_this(rich: Assessment) -> None:
+    """A machine of which the server told nothing isn't listed with zeros."""
+    sections = {s.anchor: s.tables[0].rows for s in backup_restorasi.build(rich).sections}
+    told = [(row.cells[2].text, row.cells[4].tone) for row in sections["uji-pulih"]]
+    assert told == [(DASH, "fail"), ("app-2026-11-20T04:10:07", "pass")]
+    assert sections["uji-pulih"][1].cells[4].notes == ("RPO 0,5 jam", "RTO 1,3 menit")
+    assert [row.cells[0].text for row in sections["arsip"]] == ["app"]
+    assert sections["arsip"][0].cells[2:5] == tuple(map(Cell, ("26", "1.214", "7 GiB")))
 
 
 def test_an_overdue_flow_is_red(rich: Assessment) -> None:

@@ -44,6 +44,8 @@ def test_it_writes_all_documents_and_says_what_next(
         "D1-peringatan-dini.pdf",
         "D5-sistem-keamanan.html",
         "D5-sistem-keamanan.pdf",
+        "D7-backup-restorasi.html",
+        "D7-backup-restorasi.pdf",
     ]
     assert "next: " in capsys.readouterr().out
 

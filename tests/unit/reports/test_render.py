@@ -83,7 +83,7 @@ def test_the_pdf_is_tagged_and_dated_by_its_evidence(rich: Assessment) -> None:
     data = render.pdf(rekap_bulanan.build(rich))
     assert data.startswith(b"%PDF-1.7")
     assert b"<pdfuaid:part>1</pdfuaid:part>" in data
-    assert b"D:20261122083022" in data
+    assert b"D:20261122083023" in data
 
 
 @pytest.mark.parametrize(

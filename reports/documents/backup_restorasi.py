@@ -1,0 +1,229 @@
+"""D7, Berita Acara Backup dan Restorasi: which archives there are, what was restored and what came
+back. Copies off the network (D7's other part) are a person's word: they are written in by hand."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from reports import words
+from reports.assess import Assessment, Result
+from reports.documents import daftar_periksa, frame, runs, tables
+from reports.documents.parts import DASH, Cell, Column, Row, Section, Sheet, Table
+from reports.period import Period
+
+CODE = "D7"
+FILE = "D7-backup-restorasi"
+TEMPLATE = "sheet.html.j2"
+FAMILY = "backup"
+# What it is made of: controls, and the name under which each measured it by machine.
+ARCHIVES = ("backup_fresh", "kept")
+CHECKS = ("backup_checked", "checks")
+RESTORES = ("backup_restored", "restores")
+BY_HAND = 2  # lines for copies off the network
+Data = Mapping[str, Any]
+
+
+def build(a: Assessment) -> Sheet:
+    """Put the assessment into words."""
+    ours = [control for control in a.catalogue if control.family == FAMILY]
+    return Sheet(
+        frame=frame.build(
+            a,
+            CODE,
+            "Berita Acara Backup dan Restorasi",
+            "Pencadangan dan Uji Pulih Data",
+            [("Mengetahui,", "kabag"), (frame.place(a), "operator")],
+        ),
+        summary=_summary(a),
+        sections=(
+            _archives(a),
+            _restores(a),
+            _off_the_network(),
+            Section(
+                "kontrol",
+                "Kontrol pencadangan",
+                (runs.key(a),),
+                (daftar_periksa.table(a, ours),),
+            ),
+        ),
+    )
+
+
+def _sources(a: Assessment, what: tuple[str, str]) -> Iterator[tuple[str, Any, Result]]:
+    """What a backup server said of each machine."""
+    control, key = what
+    for result in a.of_control(control).values():
+        for name, told in sorted(result.measured.get(key, {}).items()):
+            yield name, told, result
+
+
+def _tries(a: Assessment) -> list[tuple[str, Data, Result]]:
+    """This month's restores, the oldest first."""
+    found = [
+        (name, record, result)
+        for name, records, result in _sources(a, RESTORES)
+        for record in records
+        if Period.of(_day(a, record["kept"])) == a.period
+    ]
+    return sorted(found, key=lambda one: one[1]["kept"])
+
+
+def _day(a: Assessment, seconds: float) -> dt.date:
+    return dt.datetime.fromtimestamp(seconds, a.court.tz).date()
+
+
+def _summary(a: Assessment) -> str:
+    if a.empty:
+        return (
+            "Tidak ada pemeriksaan lengkap yang tersimpan untuk bulan ini; keadaan cadangan tidak "
+            "diketahui."
+        )
+    archives, tries = list(_sources(a, ARCHIVES)), _tries(a)
+    same = sum(not record["wrong"] for _, record, _ in tries)
+    kept = (
+        f"Arsip {len(archives)} perangkat diketahui."
+        if archives
+        else "Arsip yang tersimpan tidak diketahui."
+    )
+    tried = (
+        f"Uji pulih bulan ini: {len(tries)}, yang hasilnya sama dengan aslinya: {same}."
+        if tries
+        else "Tidak ada uji pulih yang tercatat bulan ini."
+    )
+    return f"{kept} {tried}"
+
+
+def _archives(a: Assessment) -> Section:
+    """Each machine's archives, as the repository has them."""
+    labels = runs.labels(a)
+    checks = {name: told for name, told, _ in _sources(a, CHECKS)}
+    rows = tuple(
+        Row(
+            (
+                Cell(name),
+                Cell(told["newest"], (f"ID {told['id'][:16]}…",)),
+                Cell(words.decimal(told["hours"])),
+                Cell(words.number(told["archives"])),
+                Cell(words.size(told["bytes"])),
+                _checked(checks.get(name)),
+                Cell(tables.evidence(result, labels)),
+            )
+        )
+        for name, told, result in _sources(a, ARCHIVES)
+    )
+    columns = (
+        Column("Sumber", 14),
+        Column("Arsip terbaru", 30),
+        Column("Umur (jam)", 9, number=True),
+        Column("Arsip", 8, number=True),
+        Column("Repositori", 12, number=True),
+        Column("Diperiksa", 16),
+        Column("Bukti", 11),
+    )
+    return Section(
+        "arsip",
+        "Arsip yang tersimpan",
+        (
+            "Menurut repositori di peladen cadangan, bukan menurut mesin yang dicadangkan. ID "
+            "adalah sidik kriptografis arsip.",
+        ),
+        (Table("Arsip tiap perangkat", columns, rows),) if rows else (),
+        empty="Tidak ada arsip yang diketahui.",
+    )
+
+
+def _checked(told: Data | None) -> Cell:
+    if not told:
+        return Cell(DASH)
+    return Cell(
+        f"{words.decimal(told['days'])} hari lalu",
+        (f"seluruh isi: {words.decimal(told['data'])} hari lalu",),
+    )
+
+
+def _restores(a: Assessment) -> Section:
+    """What was tried on another host; what didn't come back as it was is red."""
+    labels = runs.labels(a)
+    rows = tuple(
+        _restore(a, name, record, tables.evidence(result, labels))
+        for name, record, result in _tries(a)
+    )
+    columns = (
+        Column("Sumber", 14),
+        Column("Waktu", 14),
+        Column("Arsip", 25),
+        Column("Dipulihkan", 23),
+        Column("Hasil", 24),
+    )
+    return Section(
+        "uji-pulih",
+        "Uji pulih",
+        (
+            "Arsip dipulihkan di mesin lain, hanya dengan kunci yang dititipkan kepada "
+            "pemegangnya, lalu dibandingkan dengan sidik SHA-256 berkas dan jumlah baris basis "
+            "data yang dicatat ketika arsip dibuat; salinannya kemudian dimusnahkan. RPO: umur "
+            "arsip ketika dipulihkan. RTO: lama sampai semuanya kembali.",
+        ),
+        (Table("Uji pulih bulan ini", columns, rows),) if rows else (),
+        empty="Tidak ada uji pulih yang tercatat bulan ini.",
+    )
+
+
+def _restore(a: Assessment, name: str, record: Data, evidence: str) -> Row:
+    when = dt.datetime.fromtimestamp(record["kept"], a.court.tz)
+    back, figures = Cell(DASH), tuple[str, ...]()
+    if "bytes" in record:
+        tables_ = f"{words.number(record['tables'])} tabel, {words.number(record['rows'])} baris"
+        back = Cell(
+            words.size(record["bytes"]),
+            (
+                f"{words.number(record['files'])} berkas dibandingkan",
+                *((tables_,) if record["tables"] else ()),
+            ),
+        )
+    if "rto_minutes" in record:
+        figures = (
+            f"RPO {words.decimal(record['rpo_hours'])} jam",
+            f"RTO {words.decimal(record['rto_minutes'])} menit",
+        )
+    if record["wrong"]:
+        result = Cell("Berbeda atau gagal", (tables.plain(record["wrong"][0]), *figures), "fail")
+    else:
+        result = Cell("Sama", figures, "pass")
+    return Row(
+        (
+            Cell(name, (evidence,)),
+            Cell(words.day_and_hour(when, a.court.tz), (f"di {record['on']}",)),
+            Cell(
+                record.get("archive") or DASH,
+                (f"ID {record['id'][:16]}…",) if record.get("id") else (),
+            ),
+            back,
+            result,
+        )
+    )
+
+
+def _off_the_network() -> Section:
+    """Nothing of it is measured: lines for a pen."""
+    titles = (
+        ("Media dan nomor seri", 30),
+        ("Tanggal salin", 18),
+        ("Tempat simpan", 26),
+        ("Pemegang dan paraf", 26),
+    )
+    blank = Row(tuple(Cell(frame.BLANK[: width // 2]) for _, width in titles))
+    return Section(
+        "luar-jaringan",
+        "Salinan di luar jaringan",
+        ("Tidak diperiksa oleh mesin; diisi dengan tangan oleh yang menyalin dan yang memegang.",),
+        (
+            Table(
+                "Media di luar jaringan",
+                tuple(Column(title, width) for title, width in titles),
+                (blank,) * BY_HAND,
+            ),
+        ),
+    )
