@@ -114,13 +114,13 @@ def _archives(a: Assessment) -> Section:
         for name, told, result in _sources(a, ARCHIVES)
     )
     columns = (
-        Column("Sumber", 14),
-        Column("Arsip terbaru", 30),
+        Column("Sumber", 12),
+        Column("Arsip terbaru", 29),
         Column("Umur (jam)", 9, number=True),
         Column("Arsip", 8, number=True),
         Column("Repositori", 12, number=True),
-        Column("Diperiksa", 16),
-        Column("Bukti", 11),
+        Column("Diperiksa", 21),
+        Column("Bukti", 9),
     )
     return Section(
         "arsip",
@@ -137,10 +137,11 @@ def _archives(a: Assessment) -> Section:
 def _checked(told: Data | None) -> Cell:
     if not told:
         return Cell(DASH)
-    return Cell(
-        f"{words.decimal(told['days'])} hari lalu",
-        (f"seluruh isi: {words.decimal(told['data'])} hari lalu",),
-    )
+    return Cell(_ago(told["days"]), (f"seluruh isi: {_ago(told['data'])}",))
+
+
+def _ago(days: float) -> str:
+    return f"{words.decimal(days)} hari lalu" if days >= 1 else "kurang dari sehari lalu"
 
 
 def _restores(a: Assessment) -> Section:
