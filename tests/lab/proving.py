@@ -1,10 +1,10 @@
 """Proving controls on real hosts: break each one, see it red for the right reason, heal it by its
 role, see it green.
 
-One round breaks, on each host, three controls of each family, so that the two audits and the healing
-run are shared by many controls. Every other control asked of that host must stay right, but for
-those that a suite says are broken by the same act. Two that meet in one daemon may undo each other:
-what didn't go as it should goes through a round once more, alone of its family on its host.
+One round breaks, on each host, three controls of each family, so that the two audits and the
+healing run are shared by many controls. Every other control asked of that host must stay right, but
+for those that a suite says are broken by the same act. Two that meet in one daemon may undo each
+other: what didn't go as it should goes through a round once more, alone of its family on its host.
 """
 
 from __future__ import annotations
