@@ -72,7 +72,7 @@ def test_what_is_restored_is_what_was_saved(lab: str, archives: set[str]) -> Non
     print(record)
     assert record["wrong"] == []
     assert record["rows"]
-    assert record["databases"] == ["wordpress"]
+    assert record["databases"] == ["wordpress.sql"]
     assert record["rpo_hours"] <= MOST_HOURS
     assert record["rto_minutes"] <= MOST_MINUTES
     assert on(ELSEWHERE, "ls -d /run/tameng-restore /var/tmp/tameng-restore-* || true") == ""
