@@ -63,6 +63,26 @@ def test_a_machine_taken_over_destroys_nothing(archives: set[str]) -> None:
     on(VICTIM, "systemctl start tameng-backup.service")
 
 
+def test_files_that_turn_into_noise_are_told_of(archives: set[str]) -> None:
+    """As ransomware leaves them: a person's folder, which hardly ever changed, is another one."""
+    forget()
+    folder = "/srv/budi"
+    on(VICTIM, f"mkdir -p {folder} && seq 1 700000 >{folder}/buku")
+    for number in range(5):
+        on(VICTIM, f"echo {number} >{folder}/catatan; systemctl start tameng-backup.service")
+        on(SERVER, "systemctl start tameng-backup-watch.service || true")
+    assert kinds() <= {"archives_changed"}  # the book itself was new once
+    forget()
+    on(VICTIM, f"head -c 20M /dev/urandom >{folder}/buku; systemctl start tameng-backup.service")
+    on(SERVER, "systemctl start tameng-backup-watch.service || true")
+    until(120, lambda: "archives_changed" in kinds())
+    on(VICTIM, f"rm -r {folder}")
+
+
+def kinds() -> set[str]:
+    return {warning["kind"] for warning in month()["warnings"]}
+
+
 def test_what_is_restored_is_what_was_saved(lab: str, archives: set[str]) -> None:
     """On another host, by a holder's key and the escrow."""
     holder = ROOT / f"var/{lab}/keys/holder-sri_ed25519"
