@@ -26,6 +26,7 @@ TAMENG = [sys.executable, "-m", "cli"]
 ENVIRONMENT = {**os.environ, "TAMENG_LAB": NAME, "TAMENG_LAB_SUBNET": SUBNET}
 TREE = yaml.safe_load((ROOT / "lab/roles/trees/defaults/main.yml").read_text())
 HISTORY = "config_history"  # records the others' changes, so it stays
+DRILL = "restore_drill"  # sets nothing that could be taken back; what it does leaves nothing
 HOSTS = {
     "managed": ["pc-1", "pc-2"],
     "endpoints": ["pc-1", "pc-2"],
@@ -42,7 +43,7 @@ ROLES = {
     for play in yaml.safe_load((ROOT / "playbooks/site.yml").read_text())
     if (groups := HOSTS.keys() & re.findall(r"\w+", play["hosts"]))
     for role in play["roles"]
-    if role["role"] != HISTORY
+    if role["role"] not in (HISTORY, DRILL)
 }
 ALL = sorted({host for hosts in HOSTS.values() for host in hosts})
 # The gate shows the certificate that the role before it brings; both use its script.
