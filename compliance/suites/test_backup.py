@@ -263,11 +263,13 @@ def test_archives_were_restored(facts: Facts, public: Public, evidence: Evidence
     told = {name: facts.get(name, {}).get("restores", []) for name in public("restore_drill_from")}
     kept = {name: records[-KEPT_RESTORES:] for name, records in told.items()}
     evidence.measured("restores", kept)
+    assert told, "the inventory names nobody whose archives are tried"
     for name, records in told.items():
         assert records, f"{name}: never restored"
         last = records[-1]
         day = dt.datetime.fromtimestamp(last["kept"], dt.UTC).date().isoformat()
         assert not last["wrong"], f"{name}, restored on {day}: {last['wrong'][0]}"
+        assert last["files"], f"{name}, restored on {day}: nothing was compared"
         assert time.time() - last["kept"] <= most * DAY, f"{name}: not restored since {day}"
         assert last["rpo_hours"] <= point, f"{name}: the archive was {last['rpo_hours']} hours old"
         assert last["rto_minutes"] <= whole, f"{name}: it took {last['rto_minutes']} minutes"

@@ -137,7 +137,7 @@ def none_of(found: list[str], evidence: Evidence, what: str) -> None:
 @control(
     "files_settings_closed",
     sabotage="chmod 0664 /etc/hosts",
-    says="/etc/hosts",
+    says="others than root may write: /etc/hosts",
 )
 def test_settings(found: Found, evidence: Evidence) -> None:
     """Nothing under /etc can be written by a group or by everybody."""

@@ -41,12 +41,7 @@ def build(a: Assessment) -> Sheet:
             _archives(a),
             _restores(a),
             _off_the_network(),
-            Section(
-                "kontrol",
-                "Kontrol pencadangan",
-                (runs.key(a),),
-                (daftar_periksa.table(a, ours),),
-            ),
+            daftar_periksa.section(a, "Kontrol pencadangan", ours),
         ),
     )
 

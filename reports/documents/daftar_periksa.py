@@ -42,12 +42,7 @@ def build(a: Assessment) -> Sheet:
         ),
         summary=_summary(a),
         sections=(
-            Section(
-                "kontrol",
-                "Kontrol, harapan, hasil dan bukti",
-                (runs.key(a),),
-                (table(a, list(a.catalogue)),),
-            ),
+            section(a, "Kontrol, harapan, hasil dan bukti", list(a.catalogue)),
             Section(
                 "pengecualian",
                 "Pengecualian",
@@ -72,7 +67,12 @@ def _summary(a: Assessment) -> str:
     )
 
 
-def table(a: Assessment, controls: Sequence[Control]) -> Table:
+def section(a: Assessment, title: str, controls: Sequence[Control]) -> Section:
+    """What was asked of these controls, and the key to where the answers are kept."""
+    return Section("kontrol", title, (runs.key(a),), (_table(a, controls),))
+
+
+def _table(a: Assessment, controls: Sequence[Control]) -> Table:
     """A row for each of these controls, by family."""
     labels = runs.labels(a)
     by_control = {c.id: [r for r in a.results if r.control is c] for c in controls}

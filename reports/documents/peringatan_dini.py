@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from reports import words
 from reports.assess import Assessment
-from reports.documents import daftar_periksa, frame, runs, watched
+from reports.documents import daftar_periksa, frame, watched
 from reports.documents.parts import Cell, Column, Row, Section, Sheet, Table
 
 CODE = "D1"
@@ -29,11 +29,8 @@ def build(a: Assessment) -> Sheet:
             _flows(a),
             watched.warnings(a, watchers),
             watched.events(watchers),
-            Section(
-                "kontrol",
-                "Kontrol jaringan, deteksi dan peringatan",
-                (runs.key(a),),
-                (daftar_periksa.table(a, a.catalogue.by_step[CODE]),),
+            daftar_periksa.section(
+                a, "Kontrol jaringan, deteksi dan peringatan", a.catalogue.by_step[CODE]
             ),
         ),
     )

@@ -40,12 +40,7 @@ def build(a: Assessment) -> Sheet:
             watched.events(watchers),
             _blocked(a, guards),
             watched.warnings(a, watchers),
-            Section(
-                "kontrol",
-                "Kontrol pemantauan dan deteksi",
-                (runs.key(a),),
-                (daftar_periksa.table(a, a.catalogue.by_step[CODE]),),
-            ),
+            daftar_periksa.section(a, "Kontrol pemantauan dan deteksi", a.catalogue.by_step[CODE]),
         ),
     )
 

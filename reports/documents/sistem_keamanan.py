@@ -47,12 +47,7 @@ def build(a: Assessment) -> Sheet:
             _engines(a),
             _months(a),
             _found(a),
-            Section(
-                "kontrol",
-                "Kontrol antivirus",
-                (runs.key(a),),
-                (daftar_periksa.table(a, ours),),
-            ),
+            daftar_periksa.section(a, "Kontrol antivirus", ours),
         ),
     )
 
