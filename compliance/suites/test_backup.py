@@ -260,6 +260,7 @@ def test_archives_were_restored(facts: Facts, public: Public, evidence: Evidence
     takes no record of an archive that it doesn't have, and dates it itself."""
     most = public("restore_drill_oldest_days")
     point, whole = public("restore_drill_rpo_hours"), public("restore_drill_rto_minutes")
+    applications = public("restore_drill_applications")
     told = {name: facts.get(name, {}).get("restores", []) for name in public("restore_drill_from")}
     kept = {name: records[-KEPT_RESTORES:] for name, records in told.items()}
     evidence.measured("restores", kept)
@@ -270,6 +271,8 @@ def test_archives_were_restored(facts: Facts, public: Public, evidence: Evidence
         day = dt.datetime.fromtimestamp(last["kept"], dt.UTC).date().isoformat()
         assert not last["wrong"], f"{name}, restored on {day}: {last['wrong'][0]}"
         assert last["files"], f"{name}, restored on {day}: nothing was compared"
+        started = last.get("application", {}).get("name")
+        assert started == applications.get(name), f"{name}: started was {started}"
         assert time.time() - last["kept"] <= most * DAY, f"{name}: not restored since {day}"
         assert last["rpo_hours"] <= point, f"{name}: the archive was {last['rpo_hours']} hours old"
         assert last["rto_minutes"] <= whole, f"{name}: it took {last['rto_minutes']} minutes"

@@ -159,8 +159,9 @@ def _restores(a: Assessment) -> Section:
         (
             "Arsip dipulihkan di mesin lain, hanya dengan kunci yang dititipkan kepada "
             "pemegangnya, lalu dibandingkan dengan sidik SHA-256 berkas dan jumlah baris basis "
-            "data yang dicatat ketika arsip dibuat; salinannya kemudian dimusnahkan. RPO: umur "
-            "arsip ketika dipulihkan. RTO: lama sampai semuanya kembali.",
+            "data yang dicatat ketika arsip dibuat; aplikasinya dijalankan dan dimasuki; "
+            "salinannya kemudian dimusnahkan. RPO: umur arsip ketika dipulihkan. RTO: lama sampai "
+            "semuanya kembali.",
         ),
         (Table("Uji pulih bulan ini", columns, rows),) if rows else (),
         empty="Tidak ada uji pulih yang tercatat bulan ini.",
@@ -177,6 +178,7 @@ def _restore(a: Assessment, name: str, record: Data, evidence: str) -> Row:
             (
                 f"{words.number(record['files'])} berkas dibandingkan",
                 *((tables_,) if record["tables"] else ()),
+                *_started(record.get("application")),
             ),
         )
     if "rto_minutes" in record:
@@ -200,6 +202,12 @@ def _restore(a: Assessment, name: str, record: Data, evidence: str) -> Row:
             result,
         )
     )
+
+
+def _started(application: Data | None) -> tuple[str, ...]:
+    if not application:
+        return ()
+    return (f"{application['name']} dijalankan, masuk sebagai {application['user']}",)
 
 
 def _off_the_network() -> Section:

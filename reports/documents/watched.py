@@ -43,6 +43,7 @@ EVENTS = {
     "grave_seen": "Pola serangan (aturan luar)",
     "odd_seen": "Pola mencurigakan (aturan luar)",
     "archives_vanished": "Arsip cadangan hilang atau bertanggal palsu",
+    "archives_changed": "Isi cadangan berubah luar biasa (tanda ransomware)",
     "backup_failed": "Cadangan terlambat, rusak, atau tidak dapat diperiksa",
 }
 WARNINGS = {
@@ -62,6 +63,7 @@ WARNINGS = {
     "intrusion": "Pola serangan menurut aturan luar",
     "oddity": "Pola mencurigakan menurut aturan luar",
     "archives": "Arsip cadangan hilang atau bertanggal palsu",
+    "archives_changed": "Isi cadangan berubah luar biasa (tanda ransomware)",
     "backup": "Cadangan terlambat, rusak, atau tidak dapat diperiksa",
     "insistence": "Sambungan yang sama terus-menerus ditolak",
     "spoofed": "Alamat pengirim palsu",

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 import pytest
 
 from tests.lab.watching import ROOT, ansible_playbook, forget, month, on, until
 
 VICTIM, OTHER, SERVER, ELSEWHERE = "app", "monitor", "backup", "monitor"
+OLD_CLIENT = "pc-2"  # Debian 12
 CLIENT = "/usr/local/lib/tameng/backup"
 KEEPER = "/usr/local/lib/tameng/backup_server"
 MOST_HOURS, MOST_MINUTES = 24, 30  # RPO, RTO
@@ -63,17 +65,108 @@ def test_a_machine_taken_over_destroys_nothing(archives: set[str]) -> None:
     on(VICTIM, "systemctl start tameng-backup.service")
 
 
+def test_files_that_turn_into_noise_are_told_of(archives: set[str]) -> None:
+    """As ransomware leaves them: a person's folder, which hardly ever changed, is another one."""
+    forget()
+    folder = "/srv/budi"
+    on(VICTIM, f"mkdir -p {folder} && seq 1 700000 >{folder}/buku")
+    for number in range(5):
+        on(VICTIM, f"echo {number} >{folder}/catatan; systemctl start tameng-backup.service")
+        on(SERVER, "systemctl start tameng-backup-watch.service || true")
+    assert kinds() <= {"archives_changed"}  # the book itself was new once
+    forget()
+    on(VICTIM, f"head -c 20M /dev/urandom >{folder}/buku; systemctl start tameng-backup.service")
+    on(SERVER, "systemctl start tameng-backup-watch.service || true")
+    until(120, lambda: "archives_changed" in kinds())
+    on(VICTIM, f"rm -r {folder}")
+
+
+def kinds() -> set[str]:
+    return {warning["kind"] for warning in month()["warnings"]}
+
+
 def test_what_is_restored_is_what_was_saved(lab: str, archives: set[str]) -> None:
     """On another host, by a holder's key and the escrow."""
-    holder = ROOT / f"var/{lab}/keys/holder-sri_ed25519"
-    records = ROOT / f"var/{lab}/restores"
-    ansible_playbook("playbooks/restore_drill.yml", "-e", f"restore_drill_holder_key={holder}")
-    record = json.loads(max(records.glob("*.json"), key=os.path.getmtime).read_text())
-    print(record)
-    assert record["wrong"] == []
-    assert record["rows"]
-    assert record["databases"] == ["wordpress"]
+    record = restored(lab, VICTIM, ELSEWHERE)
+    assert record["databases"] == ["wordpress.sql"]
+    assert record["application"]["user"] == "pengelola"
+    assert "mariadbd" not in on(ELSEWHERE, "ps -e -o comm=")
     assert record["rpo_hours"] <= MOST_HOURS
     assert record["rto_minutes"] <= MOST_MINUTES
-    assert on(ELSEWHERE, "ls -d /run/tameng-restore /var/tmp/tameng-restore-* || true") == ""
+    assert on(ELSEWHERE, "ls -d /run/tameng-restore /var/tmp/tameng-restore || true") == ""
     assert "restore-drill" not in on(SERVER, f"cat /srv/backup/{VICTIM}/.ssh/authorized_keys")
+
+
+def test_a_website_that_no_longer_starts_is_no_restore(lab: str) -> None:
+    """All its files and rows come back, and nobody could use them."""
+    site = "/etc/apache2/tameng-site.d/wordpress.conf"
+    on(VICTIM, f"echo '<Directory' >>{site}; systemctl start tameng-backup.service")
+    ansible_playbook("playbooks/restore_drill.yml", "-e", json.dumps(drill(lab)), check=False)
+    on(VICTIM, f"sed -i '$d' {site}; apache2ctl configtest; systemctl start tameng-backup.service")
+    assert "Apache doesn't start" in newest_record(lab)["wrong"][0]
+
+
+def test_a_book_in_which_somebody_writes_comes_back_whole(lab: str) -> None:
+    """SQLite, and its writer goes on; on a host whose own database server goes on as well."""
+    on("monitor", "systemctl start tameng-backup.service")
+    record = restored(lab, "monitor", VICTIM)
+    assert record["databases"] == ["var-lib-tameng-warnings-book-sqlite.sqlite"]
+    on(VICTIM, "systemctl is-active mariadb.service")
+
+
+def test_postgresql_comes_back_row_by_row(lab: str) -> None:
+    """Of a desk with Debian 12, on another release; values with line ends, tabs and backslashes."""
+    on(OLD_CLIENT, "DEBIAN_FRONTEND=noninteractive apt-get -qq install postgresql >/dev/null 2>&1")
+    on(
+        OLD_CLIENT,
+        """runuser -u postgres -- psql -q -v ON_ERROR_STOP=1 <<'END'
+create role panitera;
+create database perkara owner panitera encoding utf8 template template0;
+\\connect perkara
+create table "Perkara Gugatan" (nomor int primary key, pihak text);
+alter table "Perkara Gugatan" owner to panitera;
+insert into "Perkara Gugatan" select n, E'baris\\n\\t\\\\. ' || n from generate_series(1, 1500) n;
+END""",
+    )
+    wanted = {"backup_postgresql": ["perkara"]}
+    try:
+        ansible_playbook(
+            "playbooks/site.yml",
+            "--limit",
+            OLD_CLIENT,
+            "--tags",
+            "backup",
+            "-e",
+            json.dumps(wanted),
+        )
+        on(OLD_CLIENT, "systemctl start tameng-backup.service")
+        record = restored(lab, OLD_CLIENT, ELSEWHERE, **wanted)
+        assert record["databases"] == ["perkara.pgsql"]
+        assert record["rows"] == 1500
+    finally:
+        on(OLD_CLIENT, "apt-get -qq purge 'postgresql*' >/dev/null 2>&1")
+        on(ELSEWHERE, "apt-get -qq purge 'postgresql*' >/dev/null 2>&1")
+        ansible_playbook("playbooks/site.yml", "--limit", OLD_CLIENT, "--tags", "backup")
+        on(OLD_CLIENT, "systemctl start tameng-backup.service")
+
+
+def restored(lab: str, name: str, elsewhere: str, **more: Any) -> dict[str, Any]:
+    """What the record says of this host's newest archive, restored on another."""
+    wanted = {"restore_drill_from": [name], "restore_drill_on": elsewhere}
+    ansible_playbook("playbooks/restore_drill.yml", "-e", json.dumps(drill(lab) | wanted | more))
+    record = newest_record(lab)
+    print(record)
+    assert record["client"] == name
+    assert record["wrong"] == []
+    assert record["rows"]
+    return record
+
+
+def drill(lab: str) -> dict[str, Any]:
+    return {"restore_drill_holder_key": str(ROOT / f"var/{lab}/keys/holder-sri_ed25519")}
+
+
+def newest_record(lab: str) -> dict[str, Any]:
+    records = (ROOT / f"var/{lab}/restores").glob("*.json")
+    told: dict[str, Any] = json.loads(max(records, key=os.path.getmtime).read_text())
+    return told

@@ -42,7 +42,7 @@ ROLES = {
     role["role"]: sorted({host for group in groups for host in HOSTS[group]})
     for play in yaml.safe_load((ROOT / "playbooks/site.yml").read_text())
     if (groups := HOSTS.keys() & re.findall(r"\w+", play["hosts"]))
-    for role in play["roles"]
+    for role in play.get("roles", [])
     if role["role"] not in (HISTORY, DRILL)
 }
 ALL = sorted({host for hosts in HOSTS.values() for host in hosts})

@@ -84,6 +84,7 @@ RULES = [
     Rule("spoofed", ("spoofed",), 3, 10, "tinggi", by=("zone",)),
     Rule("crowded", ("crowded",), 5, 10, "sedang"),
     Rule("archives", ("archives_vanished",), 1, 10, "tinggi"),
+    Rule("archives_changed", ("archives_changed",), 1, 10, "tinggi"),
     Rule("backup", ("backup_failed",), 1, 10, "sedang"),
     Rule("test", ("test",), 1, 1, "uji", by=("target",)),
 ]
@@ -139,10 +140,9 @@ def recognise(entry, at, host, zones):
         return finding(said, at, host)
     elif entry.get("_SYSTEMD_UNIT") in KEEPERS:
         if name == BACKUP and (found := OF_CLIENT.fullmatch(said)):
-            lost = found["what"].startswith("archives ")
-            return Event(
-                at, host, "archives_vanished" if lost else "backup_failed", found["client"]
-            )
+            odd = {"archives changed": "archives_changed", "archives": "archives_vanished"}
+            kinds = (kind for word, kind in odd.items() if found["what"].startswith(word))
+            return Event(at, host, next(kinds, "backup_failed"), found["client"])
     elif name == TEST and (entry.get("_UID") == 0 or entry.get("_SYSTEMD_UNIT") == UNIT):
         return Event(at, host, "test", host, said)
     elif entry.get("_TRANSPORT") == "kernel" or entry.get("_SYSTEMD_UNIT") == "ulogd2.service":

@@ -22,6 +22,7 @@ WORDS = {
     "intrusion": "Pola serangan menurut aturan luar",
     "oddity": "Pola mencurigakan menurut aturan luar",
     "archives": "Arsip cadangan hilang atau bertanggal palsu",
+    "archives_changed": "Isi cadangan berubah luar biasa (tanda ransomware)",
     "backup": "Cadangan terlambat, rusak, atau tidak dapat diperiksa",
     "insistence": "Sambungan yang sama terus-menerus ditolak",
     "spoofed": "Alamat pengirim palsu",
