@@ -324,6 +324,7 @@ RESTORED = [
     _restore("2026-11-18", wrong=["borg list: Connection refused"]),
     _restore(
         "2026-11-20", **APP, rpo_hours=0.5, rto_minutes=1.26, bytes=5_767_168, files=1_204,
+        application={"name": "wordpress", "title": "Pengadilan Agama Penajam", "user": "pengelola"},
         tables=12, rows=15_530,
     ),
 ]  # fmt: skip
