@@ -143,4 +143,6 @@ def test_the_operator_is_never_banned(lab: str, tmp_path: Path) -> None:
     told = on(TARGET, f"{ignored}; true")
     on(TARGET, "systemctl restart fail2ban.service")
     assert "Ignore" in told
-    assert "Ban" not in told
+    # An attacker of before may have guesses to his name, and two are too many now.
+    operator = told.partition("Ignore ")[2].split()[0]
+    assert f"Ban {operator}" not in told
