@@ -177,6 +177,13 @@ def test_who_came_since_a_run_stays(now: dict[str, set[str]]) -> None:
     nothing_is_left(now, hosts)
 
 
+def test_who_is_at_work_keeps_no_account(now: dict[str, set[str]]) -> None:
+    """A client that sends its archive, or a program of ours, in the account that goes."""
+    run = apply(ROLES["backup_server"], TAGS["backup_server"])
+    on_each(["backup"], "setsid runuser -u backup-app -- sleep 600 >/dev/null 2>&1 &")
+    goes_back(now, ["backup"], run, ["backup_server"])
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_a_rolled_back_role_leaves_no_trace(now: dict[str, set[str]], role: str) -> None:
     """Of the role by itself."""
