@@ -33,7 +33,9 @@ def _warning(value: str) -> str:
 
 def _copy(value: str) -> str:
     if not re.fullmatch(r"20\d{6}-\d{6}", value):
-        raise ValueError("expected the name that the backup server gave it, such as 20261124-131500")
+        raise ValueError(
+            "expected the name that the backup server gave it, such as 20261124-131500"
+        )
     return value
 
 
