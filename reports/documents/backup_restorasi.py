@@ -46,7 +46,7 @@ def build(a: Assessment) -> Sheet:
     )
 
 
-def _sources(a: Assessment, what: tuple[str, str]) -> Iterator[tuple[str, Any, Result]]:
+def sources(a: Assessment, what: tuple[str, str]) -> Iterator[tuple[str, Any, Result]]:
     """What a backup server said of each machine."""
     control, key = what
     for result in a.of_control(control).values():
@@ -58,7 +58,7 @@ def _tries(a: Assessment) -> list[tuple[str, Data, Result]]:
     """This month's restores, the oldest first."""
     found = [
         (name, record, result)
-        for name, records, result in _sources(a, RESTORES)
+        for name, records, result in sources(a, RESTORES)
         for record in records
         if Period.of(_day(a, record["kept"])) == a.period
     ]
@@ -75,7 +75,7 @@ def _summary(a: Assessment) -> str:
             "Tidak ada pemeriksaan lengkap yang tersimpan untuk bulan ini; keadaan cadangan tidak "
             "diketahui."
         )
-    archives, tries = list(_sources(a, ARCHIVES)), _tries(a)
+    archives, tries = list(sources(a, ARCHIVES)), _tries(a)
     same = sum(not record["wrong"] for _, record, _ in tries)
     kept = (
         f"Arsip {len(archives)} perangkat diketahui."
@@ -93,7 +93,7 @@ def _summary(a: Assessment) -> str:
 def _archives(a: Assessment) -> Section:
     """Each machine's archives, as the repository has them."""
     labels = runs.labels(a)
-    checks = {name: told for name, told, _ in _sources(a, CHECKS)}
+    checks = {name: told for name, told, _ in sources(a, CHECKS)}
     rows = tuple(
         Row(
             (
@@ -106,7 +106,7 @@ def _archives(a: Assessment) -> Section:
                 Cell(tables.evidence(result, labels)),
             )
         )
-        for name, told, result in _sources(a, ARCHIVES)
+        for name, told, result in sources(a, ARCHIVES)
     )
     columns = (
         Column("Sumber", 12),
@@ -214,7 +214,7 @@ def _off_the_network(a: Assessment) -> Section:
     """What the server wrote and read back, and who says that he holds it; no name is red."""
     labels = runs.labels(a)
     copied: dict[str, list[tuple[str, Data, Result]]] = {}
-    for name, records, result in _sources(a, COPIES):
+    for name, records, result in sources(a, COPIES):
         for record in records:
             copied.setdefault(record["name"], []).append((name, record, result))
     month = {n: parts for n, parts in copied.items() if _of_the_month(a, parts)}

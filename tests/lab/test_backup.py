@@ -164,9 +164,9 @@ def test_the_disk_alone_gives_everything_back(lab: str, archives: set[str]) -> N
     said = on(
         SERVER,
         f"cd {place} && sha256sum --check --quiet SHA256SUMS && mkdir -m 0700 /run/alone &&"
-        f" cp -a repository /run/alone/ && cat >/run/alone/key <<'KEY' && chmod 600 /run/alone/key &&\n"
+        " cp -a repository /run/alone/ && cd /run/alone && cat >key <<'KEY' && chmod 600 key &&\n"
         f"{holder}KEY\n"
-        " BORG_PASSPHRASE=$(age -d -i /run/alone/key escrow.age) BORG_BASE_DIR=/run/alone"
+        f" BORG_PASSPHRASE=$(age -d -i key {place}/escrow.age) BORG_BASE_DIR=/run/alone"
         " BORG_RELOCATED_REPO_ACCESS_IS_OK=yes borg list --short /run/alone/repository;"
         " rm -r /run/alone",
     )

@@ -44,6 +44,7 @@ CONTROLS = (
     ("backup_checked", "Repositori diperiksa", "sedang", "D5", "backup_servers"),
     ("backup_restored", "Arsip diuji pulih", "tinggi", "D5", "backup_servers"),
     ("backup_offline_copy", "Salinan di luar jaringan", "tinggi", "D5", "backup_servers"),
+    ("backup_escrow_opens", "Titipan membuka repositori", "tinggi", "D5", "backup_servers"),
 )
 
 Answer = Callable[[str, str], dict[str, Any] | None]  # control, host -> fields; None: not asked
@@ -329,6 +330,7 @@ def _restore(day: str, **fields: Any) -> dict[str, Any]:
 
 
 APP = {"archive": "app-2026-11-20T04:10:07", "id": "a1b2" * 16}
+COPIED = ("20261019-021500", "20261116-021500", "20261121-030000")
 
 
 def _copy(name: str, **more: Any) -> dict[str, Any]:
@@ -375,11 +377,18 @@ ARCHIVED: dict[tuple[str, str], dict[str, Any]] = {
     ("backup_restored", "backup"): {
         "state": "pass", "measured": {"restores": {"app": RESTORED}},
     },
+    ("backup_escrow_opens", "backup"): {
+        "state": "pass",
+        "measured": {
+            "holders": {"nurul": "AbCd1w", "sri": "EfGh2x"},
+            "app": ["AbCd1w", "EfGh2x", "server"], "monitor": ["AbCd1w", "server"],
+        },
+    },
     ("backup_offline_copy", "backup"): {
         "state": "pass",
         "measured": {
             "copies": {
-                "app": [_copy(n) for n in ("20261019-021500", "20261116-021500", "20261121-030000")],
+                "app": [_copy(n) for n in COPIED],
                 "monitor": [_copy("20261116-021500", archives=14)],
             },
             "plugged": True,
