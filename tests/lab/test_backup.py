@@ -33,6 +33,7 @@ def names() -> set[str]:
 @pytest.fixture(scope="module")
 def archives(lab: str) -> set[str]:
     """Three at least, the last of which the server has just seen."""
+    on(SERVER, "systemctl start tameng-backup-watch.service")  # prunes once a day: not these
     for _ in range(3):
         on(VICTIM, "systemctl start tameng-backup.service")
     on(SERVER, "systemctl start tameng-backup-watch.service")
