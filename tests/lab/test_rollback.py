@@ -119,9 +119,10 @@ def tameng(*words: str) -> str:
     return done.stdout
 
 
-def apply(hosts: list[str], *tags: str) -> str:
+def apply(hosts: list[str], *tags: str, more: Collection[str] = ()) -> str:
     """The run's id."""
-    tameng("apply", "--limit", ",".join(hosts), *(word for tag in tags for word in ("--tags", tag)))
+    words = [word for tag in tags for word in ("--tags", tag)]
+    tameng("apply", "--limit", ",".join(hosts), *words, "--", *more)
     return max(path.name for path in (ROOT / "var" / NAME / "runs").glob("*-apply-*"))
 
 
@@ -179,9 +180,15 @@ def test_who_came_since_a_run_stays(now: dict[str, set[str]]) -> None:
 
 def test_who_is_at_work_keeps_no_account(now: dict[str, set[str]]) -> None:
     """A client that sends its archive, or a program of ours, in the account that goes."""
-    run = apply(ROLES["backup_server"], TAGS["backup_server"])
+    hosts = ["app", "backup"]
+    run = apply(hosts, TAGS["backup_server"])
+    # What goes back to an earlier run of ours shuts nobody out.
+    later = apply(["backup"], "backup_server", more=["-e", "backup_server_surge_mib=2"])
+    tameng("rollback", later, "--limit", "backup")
+    on_each(["backup"], "systemctl is-active tameng-backup-door.service; getent passwd backup-app")
     on_each(["backup"], "setsid runuser -u backup-app -- sleep 600 >/dev/null 2>&1 &")
-    goes_back(now, ["backup"], run, ["backup_server"])
+    on_each(["backup"], "sleep 1; pgrep -u backup-app sleep")
+    goes_back(now, hosts, run, ["backup_server"])
 
 
 @pytest.mark.parametrize("role", ROLES)
