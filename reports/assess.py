@@ -16,7 +16,7 @@ from compliance.verdict import State
 from compliance.waivers import Estate, Waiver, Waivers
 from inputs.court import Court
 from inputs.network import Written
-from inputs.occurrences import Occurrence
+from inputs.records import Occurrence, OfflineCopy
 from reports.history import Asked, Month
 from reports.period import Period
 
@@ -72,6 +72,7 @@ class Assessment:
     trend: tuple[Share, ...] = field(default=())
     network: Written = field(default=Written())  # the matrix of flows
     judged: Mapping[str, Occurrence] = field(default_factory=dict)  # by a warning's name
+    copies: Mapping[str, OfflineCopy] = field(default_factory=dict)  # by the copy's name
 
     @property
     def period(self) -> Period:

@@ -9,9 +9,10 @@ from pathlib import Path
 from compliance import evidence, waivers
 from compliance.catalogue import Catalogue
 from compliance.waivers import Estate
-from inputs import network, occurrences
+from inputs import network
 from inputs.court import Court
 from inputs.errors import BadInput
+from inputs.records import OCCURRENCES, OFFLINE_COPIES
 from reports import history, render
 from reports.assess import Assessment, assess
 from reports.documents import (
@@ -59,7 +60,8 @@ def read(
     return replace(
         assess(period, months, catalogue, exceptions, court, estate),
         network=network.written(inventory),
-        judged=occurrences.load(inventory, court.people),
+        judged=OCCURRENCES.load(inventory, court.people),
+        copies=OFFLINE_COPIES.load(inventory, court.people),
     )
 
 

@@ -19,7 +19,7 @@ from compliance.suite import Ask, Evidence, broken, control
 Public = Callable[[str], Any]
 Facts = dict[str, dict[str, Any]]
 DAY, HOUR = 86400, 3600
-KEPT_RESTORES = 6  # records of a client that go into the evidence
+KEPT_RECORDS = 6  # of a client, of one kind, that go into the evidence
 UNIT = "tameng-backup"
 SERVER = "/usr/local/lib/tameng/backup_server"
 DOOR = "/etc/tameng/backup/sshd_config"
@@ -252,7 +252,7 @@ def test_no_archive_vanished(facts: Facts, evidence: Evidence) -> None:
 
 @control(
     "backup_restored",
-    sabotage="age_restores app",
+    sabotage="age_records app restores",
     says="app: not restored since 2020-01-01",
 )
 def test_archives_were_restored(facts: Facts, public: Public, evidence: Evidence) -> None:
@@ -262,7 +262,7 @@ def test_archives_were_restored(facts: Facts, public: Public, evidence: Evidence
     point, whole = public("restore_drill_rpo_hours"), public("restore_drill_rto_minutes")
     applications = public("restore_drill_applications")
     told = {name: facts.get(name, {}).get("restores", []) for name in public("restore_drill_from")}
-    kept = {name: records[-KEPT_RESTORES:] for name, records in told.items()}
+    kept = {name: records[-KEPT_RECORDS:] for name, records in told.items()}
     evidence.measured("restores", kept)
     assert told, "the inventory names nobody whose archives are tried"
     for name, records in told.items():
@@ -276,6 +276,25 @@ def test_archives_were_restored(facts: Facts, public: Public, evidence: Evidence
         assert time.time() - last["kept"] <= most * DAY, f"{name}: not restored since {day}"
         assert last["rpo_hours"] <= point, f"{name}: the archive was {last['rpo_hours']} hours old"
         assert last["rto_minutes"] <= whole, f"{name}: it took {last['rto_minutes']} minutes"
+
+
+@control(
+    "backup_offline_copy",
+    sabotage="age_records app copies",
+    says="app: not copied since 2020-01-01",
+)
+def test_archives_lie_off_the_network(facts: Facts, public: Public, evidence: Evidence) -> None:
+    """On a disk that a person brought, read back after it was written; the server dates it itself.
+    Where the disk is now, a person says."""
+    most = public("offline_copy_oldest_days")
+    told = {name: facts[name].get("copies", []) for name in facts}
+    evidence.measured("copies", {name: records[-KEPT_RECORDS:] for name, records in told.items()})
+    evidence.measured("plugged", any(one.get("plugged") for one in facts.values()))
+    for name, records in told.items():
+        assert records, f"{name}: never copied to a disk"
+        day = dt.datetime.fromtimestamp(records[-1]["kept"], dt.UTC).date().isoformat()
+        assert time.time() - records[-1]["kept"] <= most * DAY, f"{name}: not copied since {day}"
+        assert records[-1]["archives"], f"{name}: copied on {day} was a repository without archives"
 
 
 Rehearsal = dict[str, list[dict[str, Any]]]

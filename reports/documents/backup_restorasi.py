@@ -1,5 +1,5 @@
 """D7, Berita Acara Backup dan Restorasi: which archives there are, what was restored and what came
-back. Copies off the network (D7's other part) are a person's word: they are written in by hand."""
+back, and what was copied to a disk. Who holds that disk, and where, is a person's word."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FAMILY = "backup"
 ARCHIVES = ("backup_fresh", "kept")
 CHECKS = ("backup_checked", "checks")
 RESTORES = ("backup_restored", "restores")
-BY_HAND = 2  # lines for copies off the network
+COPIES = ("backup_offline_copy", "copies")
 Data = Mapping[str, Any]
 
 
@@ -40,13 +40,13 @@ def build(a: Assessment) -> Sheet:
         sections=(
             _archives(a),
             _restores(a),
-            _off_the_network(),
+            _off_the_network(a),
             daftar_periksa.section(a, "Kontrol pencadangan", ours),
         ),
     )
 
 
-def _sources(a: Assessment, what: tuple[str, str]) -> Iterator[tuple[str, Any, Result]]:
+def sources(a: Assessment, what: tuple[str, str]) -> Iterator[tuple[str, Any, Result]]:
     """What a backup server said of each machine."""
     control, key = what
     for result in a.of_control(control).values():
@@ -58,7 +58,7 @@ def _tries(a: Assessment) -> list[tuple[str, Data, Result]]:
     """This month's restores, the oldest first."""
     found = [
         (name, record, result)
-        for name, records, result in _sources(a, RESTORES)
+        for name, records, result in sources(a, RESTORES)
         for record in records
         if Period.of(_day(a, record["kept"])) == a.period
     ]
@@ -75,7 +75,7 @@ def _summary(a: Assessment) -> str:
             "Tidak ada pemeriksaan lengkap yang tersimpan untuk bulan ini; keadaan cadangan tidak "
             "diketahui."
         )
-    archives, tries = list(_sources(a, ARCHIVES)), _tries(a)
+    archives, tries = list(sources(a, ARCHIVES)), _tries(a)
     same = sum(not record["wrong"] for _, record, _ in tries)
     kept = (
         f"Arsip {len(archives)} perangkat diketahui."
@@ -93,7 +93,7 @@ def _summary(a: Assessment) -> str:
 def _archives(a: Assessment) -> Section:
     """Each machine's archives, as the repository has them."""
     labels = runs.labels(a)
-    checks = {name: told for name, told, _ in _sources(a, CHECKS)}
+    checks = {name: told for name, told, _ in sources(a, CHECKS)}
     rows = tuple(
         Row(
             (
@@ -106,7 +106,7 @@ def _archives(a: Assessment) -> Section:
                 Cell(tables.evidence(result, labels)),
             )
         )
-        for name, told, result in _sources(a, ARCHIVES)
+        for name, told, result in sources(a, ARCHIVES)
     )
     columns = (
         Column("Sumber", 12),
@@ -210,24 +210,75 @@ def _started(application: Data | None) -> tuple[str, ...]:
     return (f"{application['name']} dijalankan, masuk sebagai {application['user']}",)
 
 
-def _off_the_network() -> Section:
-    """Nothing of it is measured: lines for a pen."""
-    titles = (
-        ("Media dan nomor seri", 30),
-        ("Tanggal salin", 18),
-        ("Tempat simpan", 26),
-        ("Pemegang dan paraf", 26),
+def _off_the_network(a: Assessment) -> Section:
+    """What the server wrote and read back, and who says that he holds it; no name is red."""
+    labels = runs.labels(a)
+    copied: dict[str, list[tuple[str, Data, Result]]] = {}
+    for name, records, result in sources(a, COPIES):
+        for record in records:
+            copied.setdefault(record["name"], []).append((name, record, result))
+    month = {n: parts for n, parts in copied.items() if _of_the_month(a, parts)}
+    # In a month without a copy it matters how old the last one is.
+    shown = month or dict(sorted(copied.items())[-1:])
+    rows = tuple(_copied(a, name, parts, labels) for name, parts in sorted(shown.items()))
+    columns = (
+        Column("Salinan", 17),
+        Column("Isi", 29),
+        Column("Media", 24),
+        Column("Tempat dan pemegang", 30),
     )
-    blank = Row(tuple(Cell(frame.BLANK[: width // 2]) for _, width in titles))
+    plugged = any(r.measured.get("plugged") for r in a.of_control(COPIES[0]).values())
     return Section(
         "luar-jaringan",
         "Salinan di luar jaringan",
-        ("Tidak diperiksa oleh mesin; diisi dengan tangan oleh yang menyalin dan yang memegang.",),
         (
-            Table(
-                "Media di luar jaringan",
-                tuple(Column(title, width) for title, width in titles),
-                (blank,) * BY_HAND,
-            ),
+            "Isi repositori disalin ke disk yang dipasang untuk itu, lalu dibaca ulang dari disk "
+            "dan dibandingkan sidik SHA-256-nya. Tempat dan pemegang disk adalah keterangan "
+            "petugas, bukan hasil pemeriksaan mesin.",
+            *(("Ketika diperiksa, disk masih terpasang di peladen cadangan.",) if plugged else ()),
         ),
+        (Table("Salinan bulan ini" if month else "Salinan terakhir", columns, rows),)
+        if rows
+        else (),
+        empty="Tidak ada salinan di luar jaringan yang diketahui.",
     )
+
+
+def _of_the_month(a: Assessment, parts: list[tuple[str, Data, Result]]) -> bool:
+    return any(Period.of(_day(a, record["kept"])) == a.period for _, record, _ in parts)
+
+
+def _copied(
+    a: Assessment,
+    name: str,
+    parts: list[tuple[str, Data, Result]],
+    labels: Mapping[str, str],
+) -> Row:
+    """One time that a disk was written, with all whose repositories went onto it."""
+    records = [record for _, record, _ in parts]
+    when = dt.datetime.fromtimestamp(max(r["kept"] for r in records), a.court.tz)
+    disk, known = records[0]["disk"], a.copies.get(name)
+    system = f"{disk['fstype']}, UUID {disk['uuid'] or DASH}"
+    return Row(
+        (
+            Cell(
+                words.day_and_hour(when, a.court.tz), (name, tables.evidence(parts[0][2], labels))
+            ),
+            Cell(
+                words.listed([source for source, _, _ in parts]),
+                (
+                    f"{words.number(sum(r['archives'] for r in records))} arsip, "
+                    f"{words.size(sum(r['bytes'] for r in records))}",
+                    f"{words.number(sum(r['files'] for r in records))} berkas dibaca ulang",
+                ),
+            ),
+            Cell(known.medium if known else disk["label"] or DASH, (system,)),
+            Cell(known.place, (f"dipegang {_person(a, known.holder)}", f"dicatat {known.by}"))
+            if known
+            else Cell("Pemegang belum dicatat", tone="fail"),
+        )
+    )
+
+
+def _person(a: Assessment, key: str) -> str:
+    return a.court.people[key].name if key in a.court.people else key

@@ -1,5 +1,5 @@
-"""D5, Sistem Keamanan: the antivirus of each host, what it found, and what was decided about it. Of
-the step's other parts (risks, recovery) this document says nothing yet."""
+"""D5, Sistem Keamanan: the antivirus of each host, what it found, what was decided about it, and
+the plan for a disaster. Of the step's other part, the risks, this document says nothing yet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from compliance.evidence import parse_time
 from reports import words
 from reports.assess import Assessment, Result
-from reports.documents import daftar_periksa, frame, runs, tables
+from reports.documents import daftar_periksa, frame, recovery, runs, tables
 from reports.documents.parts import DASH, Cell, Column, Row, Section, Sheet, Table
 from reports.history import Month
 from reports.period import Period
@@ -38,8 +38,8 @@ def build(a: Assessment) -> Sheet:
         frame=frame.build(
             a,
             CODE,
-            "Sistem Keamanan: Antivirus",
-            "Pengamanan dari Perangkat Lunak Berbahaya",
+            "Sistem Keamanan",
+            "Antivirus dan Rencana Pemulihan",
             [("Mengetahui,", "kabag"), (frame.place(a), "kasubbag")],
         ),
         summary=_summary(a),
@@ -47,6 +47,7 @@ def build(a: Assessment) -> Sheet:
             _engines(a),
             _months(a),
             _found(a),
+            *recovery.sections(a),
             daftar_periksa.section(a, "Kontrol antivirus", ours),
         ),
     )

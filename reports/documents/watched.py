@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from compliance.evidence import parse_time
-from inputs.occurrences import Occurrence
+from inputs.records import Occurrence
 from reports import words
 from reports.assess import Assessment, Result
 from reports.documents import runs, tables

@@ -384,12 +384,12 @@ delete_archives() {
     done </run/doomed
 }
 
-# age_restores CLIENT: as if nobody had restored its archives for years.
-age_restores() {
-    python3 - "/var/lib/tameng/backup/$1.json" <<'END'
+# age_records CLIENT KIND: as if nobody had restored its archives (restores), or copied them (copies), for years.
+age_records() {
+    python3 - "/var/lib/tameng/backup/$1.json" "$2" <<'END'
 import json, sys
 state = json.load(open(sys.argv[1]))
-for one in state["restores"]:
+for one in state[sys.argv[2]]:
     one["kept"] = 1577880000  # 2020-01-01T12:00Z
 json.dump(state, open(sys.argv[1], "w"))
 END

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ def names() -> set[str]:
 @pytest.fixture(scope="module")
 def archives(lab: str) -> set[str]:
     """Three at least, the last of which the server has just seen."""
+    on(SERVER, "systemctl start tameng-backup-watch.service")  # prunes once a day: not these
     for _ in range(3):
         on(VICTIM, "systemctl start tameng-backup.service")
     on(SERVER, "systemctl start tameng-backup-watch.service")
@@ -148,6 +150,67 @@ END""",
         on(ELSEWHERE, "apt-get -qq purge 'postgresql*' >/dev/null 2>&1")
         ansible_playbook("playbooks/site.yml", "--limit", OLD_CLIENT, "--tags", "backup")
         on(OLD_CLIENT, "systemctl start tameng-backup.service")
+
+
+DISK = "/media/luar-jaringan"  # the lab's stand-in for a disk that is plugged in
+
+
+def test_the_disk_alone_gives_everything_back(lab: str, archives: set[str]) -> None:
+    """With one holder's key and nothing else of ours; while the client goes on sending."""
+    on(VICTIM, "systemctl start --no-block tameng-backup.service")
+    ansible_playbook("playbooks/offline_copy.yml")
+    on(VICTIM, "systemctl start tameng-backup.service")
+    place = f"{DISK}/tameng/{VICTIM}"
+    holder = (ROOT / f"var/{lab}/keys/holder-sri_ed25519").read_text()
+    said = on(
+        SERVER,
+        f"cd {place} && sha256sum --check --quiet SHA256SUMS && mkdir -m 0700 /run/alone &&"
+        " cp -a repository /run/alone/ && cd /run/alone && cat >key <<'KEY' && chmod 600 key &&\n"
+        f"{holder}KEY\n"
+        f" BORG_PASSPHRASE=$(age -d -i key {place}/escrow.age) BORG_BASE_DIR=/run/alone"
+        " BORG_RELOCATED_REPO_ACCESS_IS_OK=yes borg list --short /run/alone/repository;"
+        " rm -r /run/alone",
+    )
+    assert archives <= set(said.splitlines())
+
+
+def test_no_bad_copy_replaces_the_good_one(archives: set[str]) -> None:
+    """Neither to a folder that is no disk, nor of a repository from which archives vanished."""
+    there = f"{DISK}/tameng/{VICTIM}/SHA256SUMS"
+    before = on(SERVER, f"cat {there}")
+    assert "no disk is mounted" in on(SERVER, f"{KEEPER} copy /srv {VICTIM} 2>&1 || true")
+    name = on(VICTIM, f"{CLIENT} borg list --short --first 1").strip()
+    on(VICTIM, f"{CLIENT} borg delete ::{name}")
+    on(SERVER, "systemctl start tameng-backup-watch.service || true")
+    said = on(SERVER, f"{KEEPER} copy {DISK} {VICTIM} 2>&1 || true")
+    assert "the good copy stays" in said
+    assert on(SERVER, f"cat {there}") == before
+    ansible_playbook("playbooks/site.yml", "--limit", SERVER, "--tags", "backup_server")
+
+
+def test_a_lost_backup_server_comes_back_from_the_disk(lab: str, archives: set[str]) -> None:
+    """Accounts, repositories and all that is known of them are gone; the inventory and the disk
+    are left. Each archive of the copy is there again, and the client sends its next one."""
+    ansible_playbook("playbooks/offline_copy.yml")
+    copied = names()
+    on(
+        SERVER,
+        "systemctl stop tameng-backup-door tameng-backup-watch.timer tameng-backup-verify.timer;"
+        " for user in $(getent group backup-clients | cut -d: -f4 | tr , ' '); do"
+        " pkill -KILL -u $user; userdel $user; done;"
+        " rm -r /srv/backup /var/lib/tameng/backup /etc/tameng/backup",
+    )
+    began = time.monotonic()
+    ansible_playbook("playbooks/site.yml", "--limit", SERVER, "--tags", "backup_server")
+    print(f"the repositories were back after {time.monotonic() - began:.0f} s")
+    assert copied <= names()
+    on(VICTIM, "systemctl start tameng-backup.service")
+    newest = json.loads(on(VICTIM, f"{CLIENT} newest"))["name"]
+    assert newest in names() - copied
+    on(VICTIM, f"{CLIENT} borg extract --dry-run ::{min(copied)}")
+    ansible_playbook(
+        "playbooks/site.yml", "--limit", SERVER, "--tags", "restore_drill,offline_copy"
+    )
 
 
 def restored(lab: str, name: str, elsewhere: str, **more: Any) -> dict[str, Any]:

@@ -26,7 +26,7 @@ TAMENG = [sys.executable, "-m", "cli"]
 ENVIRONMENT = {**os.environ, "TAMENG_LAB": NAME, "TAMENG_LAB_SUBNET": SUBNET}
 TREE = yaml.safe_load((ROOT / "lab/roles/trees/defaults/main.yml").read_text())
 HISTORY = "config_history"  # records the others' changes, so it stays
-DRILL = "restore_drill"  # sets nothing that could be taken back; what it does leaves nothing
+DEEDS = ("restore_drill", "offline_copy")  # they set nothing that could be taken back
 HOSTS = {
     "managed": ["pc-1", "pc-2"],
     "endpoints": ["pc-1", "pc-2"],
@@ -43,7 +43,7 @@ ROLES = {
     for play in yaml.safe_load((ROOT / "playbooks/site.yml").read_text())
     if (groups := HOSTS.keys() & re.findall(r"\w+", play["hosts"]))
     for role in play.get("roles", [])
-    if role["role"] not in (HISTORY, DRILL)
+    if role["role"] not in (HISTORY, *DEEDS)
 }
 ALL = sorted({host for hosts in HOSTS.values() for host in hosts})
 # The gate shows the certificate that the role before it brings; both use its script.

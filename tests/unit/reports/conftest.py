@@ -11,7 +11,8 @@ import pytest
 from compliance import evidence, waivers
 from compliance.waivers import Waivers
 from inputs import court as courts
-from inputs import network, occurrences
+from inputs import network
+from inputs.records import OCCURRENCES, OFFLINE_COPIES
 from reports import history
 from reports.assess import Assessment, assess
 from reports.period import Period
@@ -39,7 +40,8 @@ def assessed(court: sample.Court, period: Period = NOVEMBER) -> Assessment:
     return replace(
         assess(period, months, known, exceptions, officers, sample.ESTATE),
         network=network.written(court.inventory),
-        judged=occurrences.load(court.inventory, officers.people),
+        judged=OCCURRENCES.load(court.inventory, officers.people),
+        copies=OFFLINE_COPIES.load(court.inventory, officers.people),
     )
 
 
@@ -51,8 +53,12 @@ def rich_court(tmp_path_factory: pytest.TempPathFactory) -> sample.Court:
     inventory.mkdir()
     shutil.copy(ROOT / "inventory" / "lab" / "court.yml", inventory)
     (inventory / "waivers.yml").write_text(sample.WAIVERS)
-    for file, text in ((network.FILE, sample.NETWORK), (occurrences.FILE, sample.OCCURRENCES)):
-        (inventory / file).parent.mkdir(parents=True)
+    for file, text in (
+        (network.FILE, sample.NETWORK),
+        (OCCURRENCES.file, sample.OCCURRENCES),
+        (OFFLINE_COPIES.file, sample.OFFLINE_COPIES),
+    ):
+        (inventory / file).parent.mkdir(parents=True, exist_ok=True)
         (inventory / file).write_text(text)
     made = sample.Court(folder / "var", inventory)
     sample.rich(made)

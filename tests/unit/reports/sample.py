@@ -43,6 +43,8 @@ CONTROLS = (
     ("backup_fresh", "Arsip terbaru ada", "tinggi", "D5", "backup_servers"),
     ("backup_checked", "Repositori diperiksa", "sedang", "D5", "backup_servers"),
     ("backup_restored", "Arsip diuji pulih", "tinggi", "D5", "backup_servers"),
+    ("backup_offline_copy", "Salinan di luar jaringan", "tinggi", "D5", "backup_servers"),
+    ("backup_escrow_opens", "Titipan membuka repositori", "tinggi", "D5", "backup_servers"),
 )
 
 Answer = Callable[[str, str], dict[str, Any] | None]  # control, host -> fields; None: not asked
@@ -246,6 +248,17 @@ occurrences:
     at: 2026-11-10T03:00:00Z
 """
 
+OFFLINE_COPIES = """\
+---
+offline_copies:
+  - name: 20261116-021500
+    medium: "Disk A, WD Elements 4711"
+    place: "Brankas kepaniteraan"
+    holder: nurul
+    by: dimas
+    at: 2026-11-16T03:00:00Z
+"""
+
 NETWORK = """\
 network_zones:
   staff: {interface: staff, networks: [10.77.20.0/24]}
@@ -317,6 +330,19 @@ def _restore(day: str, **fields: Any) -> dict[str, Any]:
 
 
 APP = {"archive": "app-2026-11-20T04:10:07", "id": "a1b2" * 16}
+COPIED = ("20261019-021500", "20261116-021500", "20261121-030000")
+
+
+def _copy(name: str, **more: Any) -> dict[str, Any]:
+    """One repository's part of a copy."""
+    at = dt.datetime.strptime(name, "%Y%m%d-%H%M%S").replace(tzinfo=dt.UTC).timestamp()
+    return {
+        "name": name, "kept": at + 600, "minutes": 10.0, "archives": 1_214, "files": 2_408,
+        "bytes": 7_516_192_768, "newest": APP["archive"], "id": APP["id"], "newest_at": at,
+        "disk": {"uuid": "5c1a-77", "label": "LUAR-A", "fstype": "ext4"}, **more,
+    }  # fmt: skip
+
+
 RESTORED = [
     _restore(
         "2026-10-20", **APP, rpo_hours=3.0, rto_minutes=9.0, bytes=1, files=1, tables=0, rows=0,
@@ -350,6 +376,23 @@ ARCHIVED: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("backup_restored", "backup"): {
         "state": "pass", "measured": {"restores": {"app": RESTORED}},
+    },
+    ("backup_escrow_opens", "backup"): {
+        "state": "pass",
+        "measured": {
+            "holders": {"nurul": "AbCd1w", "sri": "EfGh2x"},
+            "app": ["AbCd1w", "EfGh2x", "server"], "monitor": ["AbCd1w", "server"],
+        },
+    },
+    ("backup_offline_copy", "backup"): {
+        "state": "pass",
+        "measured": {
+            "copies": {
+                "app": [_copy(n) for n in COPIED],
+                "monitor": [_copy("20261116-021500", archives=14)],
+            },
+            "plugged": True,
+        },
     },
 }  # fmt: skip
 DELETED = {"what": "delete", "who": "tameng", "why": "Lampiran surel palsu.",

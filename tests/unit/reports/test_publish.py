@@ -9,7 +9,8 @@ import pytest
 
 from cli.__main__ import main
 from compliance import catalogue
-from inputs import occurrences, paths
+from inputs import paths
+from inputs.records import OCCURRENCES
 from tests.unit.reports import sample
 
 
@@ -88,7 +89,7 @@ def break_the_waivers(court: sample.Court) -> Path:
 
 
 def break_the_occurrences(court: sample.Court) -> Path:
-    path = court.inventory / occurrences.FILE
+    path = court.inventory / OCCURRENCES.file
     path.parent.mkdir()
     path.write_text(sample.OCCURRENCES.replace("by: nurul", "by: siapa"))
     return path
