@@ -83,6 +83,53 @@ with ThreadPoolExecutor(4) as pool:
     print(json.dumps(dict(zip(names, pool.map(rehearse, names)))))
 """
 
+# The same at the second site, whose door has one file of keys.
+SECOND_REHEARSAL = r"""
+import hashlib, json, os, re, subprocess
+from pathlib import Path
+
+def run(*argv, stdin="", env=None):
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, env=env)
+    return done.stdout + done.stderr
+
+def as_account(command, asked, stdin=""):
+    env = {**os.environ, "SSH_ORIGINAL_COMMAND": asked}
+    return run("runuser", "-u", "second-site", "--", "sh", "-c", command, stdin=stdin, env=env)
+
+def put(text, told):
+    return f"{told} {len(text)}\n{text}"
+
+door = "/etc/tameng/second_site/sshd_config"
+said = run("sshd", "-T", "-f", door, "-C", "user=second-site,host=x,addr=192.0.2.1")
+files = re.search(r"^authorizedkeysfile (.+)$", said, re.M)[1].split()
+there = [Path(file) for file in files if Path(file).exists()]
+keys = [key for file in there for key in file.read_text().splitlines() if key]
+found, text, other = [], "an archive", "noise here"
+told = hashlib.sha256(text.encode()).hexdigest()
+for key in keys:
+    option = re.match(r'(?:[^" ]*,)?command="((?:[^"\\]|\\.)*)"', key)
+    command = option[1] if option else ""
+    one = dict(name="", command=command)
+    found.append(one)
+    if not command:
+        continue
+    folder = Path(command.split()[-1])
+    one["name"] = folder.name
+    one["restricted"] = "restrict" in key.split(" ssh-")[0].replace(option[0], "").split(",")
+    run("mount", "-t", "tmpfs", "-o", "mode=700", "tmpfs", str(folder))
+    run("chown", "second-site:second-site", str(folder))
+    one["said"] = as_account(command, "echo at$((20+3))")[:200]
+    one["said"] += as_account(command, "put x", put(text, told)).strip()
+    one["listed"] = as_account(command, "close x", f"{told}  repository/config\n").strip()
+    as_account(command, "put x", put(other, told))
+    as_account(command, "close x", "")
+    as_account(command, f"rm -rf {folder}")
+    as_account(command, "delete x")
+    kept = as_account(command, f"get x {one['listed']}")
+    one["left"] = kept.endswith(text)
+print(json.dumps(found))
+"""
+
 
 @pytest.fixture
 def clients(public: Public) -> list[str]:
@@ -295,6 +342,57 @@ def test_archives_lie_off_the_network(facts: Facts, public: Public, evidence: Ev
         day = dt.datetime.fromtimestamp(records[-1]["kept"], dt.UTC).date().isoformat()
         assert time.time() - records[-1]["kept"] <= most * DAY, f"{name}: not copied since {day}"
         assert records[-1]["archives"], f"{name}: copied on {day} was a repository without archives"
+
+
+@control(
+    "backup_second_copy",
+    sabotage="age_records app seconds",
+    says="app: not copied since 2020-01-01",
+)
+def test_archives_lie_at_a_second_site(
+    host: Any, clients: list[str], public: Public, evidence: Evidence
+) -> None:
+    """As the second site says by itself; what it has is what this server sent last, and nothing of
+    it is missing there."""
+    said = host.run(f"{SERVER} second tell")
+    if said.rc:
+        broken(f"the second site doesn't answer: {said.stderr.strip()[-200:]}")
+    told, most = json.loads(said.stdout), public("second_copy_oldest_hours")
+    evidence.measured("place", public("second_copy_place"))
+    evidence.measured("second", {name: told.get(name, {}) for name in clients})
+    for name in clients:
+        there, sent = told.get(name, {}), told.get(name, {}).get("record", {})
+        assert there.get("list"), f"{name}: nothing of it is at the second site"
+        day = dt.datetime.fromtimestamp(sent.get("kept", 0), dt.UTC).date().isoformat()
+        assert time.time() - sent.get("kept", 0) <= most * HOUR, f"{name}: not copied since {day}"
+        assert there["sha256"] == sent["sha256"], f"{name}: the second site has another list"
+        assert not there["missing"], f"{name}: the second site lacks {there['missing'][0]}"
+        assert sent["archives"], f"{name}: copied on {day} was a repository without archives"
+        days = (time.time() - sent["read"]) / DAY
+        assert days <= 40, f"{name}: nobody has read it back there for {days:.0f} days"
+
+
+@control(
+    "backup_second_site_keeps",
+    sabotage="""set_second_way 's/^command="[^"]*",restrict //'""",
+    says="has a shell",
+)
+def test_the_second_site_loses_nothing(ask: Ask, public: Public, evidence: Evidence) -> None:
+    """Each key's forced command is let loose, as its account, on a folder that only this process
+    sees: something is brought, then written over, unlisted and ordered away; it stays."""
+    said = ask(f"unshare --mount --propagation private python3 -c {shlex.quote(SECOND_REHEARSAL)}")
+    keys = json.loads(said)
+    evidence.measured("keys", keys)
+    known = {key["name"] for key in keys}
+    for key in keys:
+        assert key["command"], "a key has a shell"
+        assert key["restricted"], f"{key['name']} may forward connections"
+        assert "at23" not in key["said"], f"{key['name']} runs what it likes"
+        listed = re.fullmatch(r"\d{8}T\d{6}Z", key["listed"])
+        assert listed, f"{key['name']} can't bring anything: {key['said']} {key['listed']}"
+        assert key["left"], f"{key['name']} can destroy what it brought"
+    wanted = set(public("second_site_from"))
+    assert known == wanted, f"who may bring copies is {', '.join(sorted(known)) or 'nobody'}"
 
 
 Rehearsal = dict[str, list[dict[str, Any]]]

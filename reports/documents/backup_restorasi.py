@@ -22,6 +22,7 @@ ARCHIVES = ("backup_fresh", "kept")
 CHECKS = ("backup_checked", "checks")
 RESTORES = ("backup_restored", "restores")
 COPIES = ("backup_offline_copy", "copies")
+SECOND = ("backup_second_copy", "second")
 Data = Mapping[str, Any]
 
 
@@ -40,6 +41,7 @@ def build(a: Assessment) -> Sheet:
         sections=(
             _archives(a),
             _restores(a),
+            _second(a),
             _off_the_network(a),
             daftar_periksa.section(a, "Kontrol pencadangan", ours),
         ),
@@ -208,6 +210,64 @@ def _started(application: Data | None) -> tuple[str, ...]:
     if not application:
         return ()
     return (f"{application['name']} dijalankan, masuk sebagai {application['user']}",)
+
+
+def _second(a: Assessment) -> Section:
+    """What the second site says of itself, beside what this server sent there last."""
+    labels = runs.labels(a)
+    found = [one for one in sources(a, SECOND) if one[1].get("list")]
+    rows = tuple(_at_second(a, *one, labels) for one in found)
+    columns = (
+        Column("Sumber", 14),
+        Column("Dikirim terakhir", 21),
+        Column("Isi", 28),
+        Column("Menurut tempat kedua", 37),
+    )
+    places = {
+        r.measured["place"] for r in a.of_control(SECOND[0]).values() if "place" in r.measured
+    }
+    return Section(
+        "tempat-kedua",
+        "Salinan kedua di tempat lain",
+        (
+            "Setiap malam peladen cadangan mengirim isi repositori ke tempat kedua, yang menyimpan "
+            "setiap berkas menurut sidik SHA-256-nya dan tidak dapat disuruh menghapusnya.",
+            *(f"Tempat kedua menurut inventaris: {place}." for place in sorted(places)),
+        ),
+        (Table("Salinan kedua", columns, rows),) if rows else (),
+        empty="Tidak ada salinan kedua yang diketahui.",
+    )
+
+
+def _at_second(
+    a: Assessment, name: str, told: Data, result: Result, labels: Mapping[str, str]
+) -> Row:
+    sent = told["record"]
+    when = dt.datetime.fromtimestamp(sent["kept"], a.court.tz)
+    read = dt.datetime.fromtimestamp(sent["read"], a.court.tz)
+    same = told["sha256"] == sent["sha256"] and not told["missing"]
+    return Row(
+        (
+            Cell(name, (tables.evidence(result, labels),)),
+            Cell(
+                words.day_and_hour(when, a.court.tz),
+                (f"{words.size(sent['sent'])} dalam {words.decimal(sent['minutes'])} menit",),
+            ),
+            Cell(
+                f"{words.number(sent['archives'])} arsip, {words.size(told['bytes'])}",
+                (f"terbaru {sent['newest']}",),
+            ),
+            Cell(
+                "Lengkap" if same else "Tidak lengkap, atau lain",
+                (
+                    f"{words.number(told['files'])} berkas, daftar {told['list']}",
+                    f"dibaca ulang {words.day_and_hour(read, a.court.tz)}, "
+                    f"berubah {words.number(sent['bad'])}",
+                ),
+                "pass" if same else "fail",
+            ),
+        )
+    )
 
 
 def _off_the_network(a: Assessment) -> Section:

@@ -10,7 +10,7 @@ from typing import Any
 from reports import words
 from reports.assess import Assessment
 from reports.documents import frame
-from reports.documents.backup_restorasi import ARCHIVES, COPIES, RESTORES, sources
+from reports.documents.backup_restorasi import ARCHIVES, COPIES, RESTORES, SECOND, sources
 from reports.documents.parts import DASH, Cell, Column, Row, Section, Table
 
 ESCROW = "backup_escrow_opens"
@@ -84,32 +84,52 @@ def _ranked(a: Assessment) -> Iterator[tuple[str, str]]:
 
 def _from(a: Assessment, host: str, keeps: bool, archive: tuple[Data, str] | None) -> Cell:
     if keeps:
-        return _disk(a, host)
+        return _elsewhere(a, host)
     if not archive:
         return Cell("Tidak dicadangkan", ("hanya setelannya yang kembali",))
     told, server = archive
     return Cell(told["newest"], (f"umur {words.decimal(told['hours'])} jam", f"di {server}"))
 
 
-def _disk(a: Assessment, host: str) -> Cell:
-    """The newest copy that this backup server wrote."""
+def _elsewhere(a: Assessment, host: str) -> Cell:
+    """The newest copies that this backup server made: at the second site, and on a disk."""
+    second, disk = _second(a, host), _disk(a, host)
+    if not second and not disk:
+        return Cell("Belum ada salinan", ("arsip hilang bersama peladen ini",), "fail")
+    first, *more = [*second, *disk]
+    return Cell(first, tuple(more))
+
+
+def _second(a: Assessment, host: str) -> tuple[str, ...]:
+    sent = [
+        told["record"]["kept"]
+        for _, told, result in sources(a, SECOND)
+        if result.host == host and told.get("list")
+    ]
+    if not sent:
+        return ()
+    place = a.of_control(SECOND[0])[host].measured["place"]
+    # The oldest of them: all others have come at least as far.
+    when = dt.datetime.fromtimestamp(min(sent), a.court.tz)
+    return (f"Tempat kedua, {words.day_and_hour(when, a.court.tz)}", place)
+
+
+def _disk(a: Assessment, host: str) -> tuple[str, ...]:
     records = [
         one for _, records, result in sources(a, COPIES) for one in records if result.host == host
     ]
     if not records:
-        return Cell("Belum ada salinan", ("arsip hilang bersama peladen ini",), "fail")
+        return ()
     last = max(records, key=lambda one: float(one["kept"]))
     known = a.copies.get(last["name"])
     when = dt.datetime.fromtimestamp(last["kept"], a.court.tz)
     where = (known.place, f"pemegang: {known.holder}") if known else ("pemegang belum dicatat",)
-    return Cell(f"Disk luar jaringan, {words.day_and_hour(when, a.court.tz)}", where)
+    return (f"Disk luar jaringan, {words.day_and_hour(when, a.court.tz)}", *where)
 
 
 def _how(keeps: bool, saved: bool) -> Cell:
     if keeps:
-        return Cell(
-            "Pasang Debian dan disk", ("tameng apply", "docs/how-to/copy-off-the-network.md")
-        )
+        return Cell("Pasang Debian, lalu bawa salinan", ("tameng apply", "docs/how-to/disaster.md"))
     if saved:
         return Cell("Pasang Debian", ("tameng apply", "docs/how-to/restore.md"))
     return Cell("Pasang Debian", ("tameng apply",))

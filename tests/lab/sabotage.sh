@@ -363,6 +363,23 @@ set_way_in() {
     sed -i "$2" "/srv/backup/$1/.ssh/authorized_keys"
 }
 
+# set_share SED: the shares' settings changed by hand, and taken up by the daemon.
+set_share() {
+    sed -i "$1" /etc/tameng/file_share/smb.conf && systemctl restart tameng-file-share.service
+}
+
+# add_share_person NAME: somebody whom nobody declared has a password for the shares.
+add_share_person() {
+    useradd --system --no-create-home --shell /usr/sbin/nologin "$1" &&
+        printf 'rahasia-sekali\nrahasia-sekali\n' |
+        smbpasswd -c /etc/tameng/file_share/smb.conf -s -a "$1"
+}
+
+# set_second_way SED: what a backup server's key may do at the second site changed by hand.
+set_second_way() {
+    sed -i "$1" /etc/tameng/second_site/authorized_keys
+}
+
 # with_key_of CLIENT WORD ...: borg as who has stolen the client's key and passphrase.
 with_key_of() {
     client=$1
@@ -384,7 +401,7 @@ delete_archives() {
     done </run/doomed
 }
 
-# age_records CLIENT KIND: as if nobody had restored its archives (restores), or copied them (copies), for years.
+# age_records CLIENT KIND: as if nobody had restored its archives (restores), or copied them (copies, seconds), for years.
 age_records() {
     python3 - "/var/lib/tameng/backup/$1.json" "$2" <<'END'
 import json, sys

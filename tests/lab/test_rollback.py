@@ -32,6 +32,8 @@ HOSTS = {
     "endpoints": ["pc-1", "pc-2"],
     "servers": ["app", "backup", "monitor"],
     "backup_servers": ["backup"],
+    "second_sites": ["monitor"],
+    "file_servers": ["app"],
     "backup_clients": ["app", "gateway", "monitor", "pc-2"],
     "log_servers": ["monitor"],
     "antivirus_mirrors": ["monitor"],
@@ -55,6 +57,8 @@ TAGS = {
     "antivirus_mirror": "logging,antivirus,antivirus_mirror",
     "backup": "logging,backup",
     "backup_server": "logging,backup,backup_server",
+    "second_copy": "logging,backup,backup_server,second_copy",
+    "second_site": "logging,second_site",
 }
 
 

@@ -62,7 +62,7 @@ def test_each_address_is_private_and_given_once(listed: dict[str, dict[str, obje
 
 def test_only_what_is_managed_is_due(listed: dict[str, dict[str, object]]) -> None:
     managed = set(inventory.load(PENAJAM).estate)
-    assert len(managed) == 16
+    assert len(managed) == 17
     assert managed < set(listed)
     assert not any(host.startswith(("wpc-", "sw-", "ap-", "ups-", "tv-")) for host in managed)
 

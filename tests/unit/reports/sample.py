@@ -44,6 +44,7 @@ CONTROLS = (
     ("backup_checked", "Repositori diperiksa", "sedang", "D5", "backup_servers"),
     ("backup_restored", "Arsip diuji pulih", "tinggi", "D5", "backup_servers"),
     ("backup_offline_copy", "Salinan di luar jaringan", "tinggi", "D5", "backup_servers"),
+    ("backup_second_copy", "Salinan kedua di tempat lain", "tinggi", "D5", "backup_servers"),
     ("backup_escrow_opens", "Titipan membuka repositori", "tinggi", "D5", "backup_servers"),
 )
 
@@ -343,6 +344,21 @@ def _copy(name: str, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _second(**more: Any) -> dict[str, Any]:
+    """What the second site says of one repository, and what was sent there last."""
+    at = dt.datetime(2026, 11, 20, 13, 40, tzinfo=dt.UTC).timestamp()
+    return {
+        "list": "20261120T134000Z", "lists": 41, "sha256": "ab" * 32, "files": 2_409, "missing": [],
+        "bytes": 7_516_194_100,
+        "record": {
+            "kept": at, "list": "20261120T134000Z", "sha256": "ab" * 32, "files": 2_409,
+            "sent": 52_428_800, "read": at - 864_000, "bad": 0, "minutes": 1.4, "archives": 1_214,
+            "newest": APP["archive"], "id": APP["id"], "newest_at": at,
+        },
+        **more,
+    }  # fmt: skip
+
+
 RESTORED = [
     _restore(
         "2026-10-20", **APP, rpo_hours=3.0, rto_minutes=9.0, bytes=1, files=1, tables=0, rows=0,
@@ -382,6 +398,14 @@ ARCHIVED: dict[tuple[str, str], dict[str, Any]] = {
         "measured": {
             "holders": {"nurul": "AbCd1w", "sri": "EfGh2x"},
             "app": ["AbCd1w", "EfGh2x", "server"], "monitor": ["AbCd1w", "server"],
+        },
+    },
+    ("backup_second_copy", "backup"): {
+        "state": "fail",
+        "message": "monitor: the second site lacks repository/data/0/14",
+        "measured": {
+            "place": "Gedung arsip",
+            "second": {"app": _second(), "monitor": _second(missing=["repository/data/0/14"])},
         },
     },
     ("backup_offline_copy", "backup"): {

@@ -21,6 +21,7 @@ def test_findings_are_grouped_by_control_and_the_severe_come_first(rich: Assessm
     found = findings.findings(rich.results)
     assert [(f.control.id, f.hosts) for f in found] == [
         ("ssh_no_root_login", ["app", "pc-1"]),
+        ("backup_second_copy", ["backup"]),
         ("time_synchronised", ["pc-1"]),
     ]
 
@@ -54,7 +55,7 @@ def test_a_new_failure_did_not_come_back(court: sample.Court) -> None:
 
 def test_decisions_name_what_only_a_person_can_do(rich: Assessment) -> None:
     wanted = findings.decisions(rich)
-    assert [f.control.id for f in wanted.severe] == ["ssh_no_root_login"]
+    assert [f.control.id for f in wanted.severe] == ["ssh_no_root_login", "backup_second_copy"]
     assert [w.control for w in wanted.expiring] == ["updates_automatic"]
     assert [w.control for w in wanted.unused] == ["firewall_drops_recorded"]
     assert wanted.silent == ("pc-2",)

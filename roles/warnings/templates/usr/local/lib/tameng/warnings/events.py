@@ -59,7 +59,7 @@ FINDERS = {"tameng-antivirus-quarantine.service", "tameng-antivirus-scan.service
 # detection has told already.
 BANNED = {"sshd": "login_banned", "tameng-website": "web_login_banned"}
 # The backup server says what is wrong with whose archives; a client's own word is none.
-KEEPERS = ("tameng-backup-watch.service", "tameng-backup-verify.service")
+KEEPERS = {f"tameng-{unit}.service" for unit in ("backup-watch", "backup-verify", "second-copy")}
 GRAVE = 1
 RULES = [
     Rule("login_refused", ("login_refused",), 5, 10, "sedang"),
