@@ -55,11 +55,11 @@ def test_each_court_of_this_checkout_lets_its_operator_in(name: str) -> None:
         ("  wan: {", "  wan2: {", 4, "expected a zone wan"),
         ("id: time", "id: ssh", 25, "the id of another flow"),
         ("tcp/19532", "tcp/99999", 35, "tcp/PORT"),
-        ("to: [websites]", "to: [app-9]", 62, "app-9 is no zone"),
+        ("to: [websites]", "to: [app-9]", 69, "app-9 is no zone"),
         ("owner: nurul", "owner: nobody", 65, "nobody is not among the people"),
-        ("from: [staff, management, kiosk-1]", "from: [public]", 62, "which is isolated"),
+        ("from: [staff, management, kiosk-1]", "from: [public]", 69, "which is isolated"),
         ('review: "2027-05-31"', "review: soon", 24, "valid date"),
-        ("    why: Surat", "    whi: Surat", 81, "why: Field required"),
+        ("    why: Surat", "    whi: Surat", 88, "why: Field required"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, old: str, new: str, line: int, says: str) -> None:
