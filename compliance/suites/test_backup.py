@@ -44,11 +44,14 @@ def facts(ask: Ask, clients: list[str]) -> Facts:
 
 
 @pytest.fixture
-def rehearsal(ask: Ask, clients: list[str]) -> dict[str, list[dict[str, Any]]]:
+def rehearsal(host: Any, clients: list[str]) -> dict[str, list[dict[str, Any]]]:
     """What each client's key can do here."""
     words = " ".join(map(shlex.quote, clients))
-    said = ask(f"unshare --mount --propagation private python3 -c {shlex.quote(REHEARSAL)} {words}")
-    told: dict[str, list[dict[str, Any]]] = json.loads(said)
+    program = f"python3 -c {shlex.quote(REHEARSAL)} {words}"
+    done = host.run(f"unshare --mount --propagation private {program}", timeout=90)
+    if done.rc:
+        broken(f"the rehearsal broke: {done.stderr.strip().splitlines()[-1:]}")
+    told: dict[str, list[dict[str, Any]]] = json.loads(done.stdout)
     return told
 
 
