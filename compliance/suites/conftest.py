@@ -111,19 +111,20 @@ def mounts(ask: Ask) -> dict[str, list[str]]:
 
 
 BROWSER = Path(__file__).with_name("browser.py").read_text()
-Browse = Callable[..., dict[str, Any]]
+Browse = Callable[..., dict[str, dict[str, Any]]]
 
 
 @pytest.fixture
 def browse(ask: Ask, public: Callable[[str], Any]) -> Browse:
-    """Asks the host's web server for a path, by the website's name; returns status, headers (names
-    in small letters) and text."""
+    """Asks the host's web server for paths, by the website's name; returns of each its status,
+    headers (names in small letters) and text."""
 
-    def asked(path: str, method: str = "GET", form: str = "", tls: bool = True) -> dict[str, Any]:
+    def asked(*paths: str, method: str = "GET", form: str = "", tls: bool = True) -> Any:
         name = public("web_server_name")
-        wanted = {"name": name, "path": path, "method": method, "form": form, "tls": tls}
-        told: dict[str, Any] = json.loads(ask("python3 -c %s %s", BROWSER, json.dumps(wanted)))
-        assert told["status"], f"the web server doesn't answer: {told['text']}"
+        wanted = {"name": name, "paths": paths, "method": method, "form": form, "tls": tls}
+        told = json.loads(ask("python3 -c %s %s", BROWSER, json.dumps(wanted)))
+        mute = [one["text"] for one in told.values() if not one["status"]]
+        assert not mute, f"the web server doesn't answer: {mute[0]}"
         return told
 
     return asked

@@ -29,7 +29,7 @@ ETHERNET = {4: 0x0800, 6: 0x86DD}
 TCP, UDP, ICMP, ICMP6 = 6, 17, 1, 58
 SYN, RST = 0x02, 0x04
 NEIGHBOUR = "02:00:00:00:00:01"
-QUIET = 0.4  # seconds without a packet, after which none is awaited
+QUIET = 0.4  # seconds without a packet of ours, after which none is awaited
 LAST = 8.0  # seconds, whatever comes
 MARK = struct.Struct("!8sI")
 SETTINGS = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/conf/all/rp_filter")
@@ -120,10 +120,11 @@ def send_all(
 ) -> dict[int, tuple[str, str]]:
     """Send each probe (from zone, source, target, service); returns {number: (zone, source seen)}
     of those that came out."""
-    nonce, found = os.urandom(8), {}
+    nonce, found, heard = os.urandom(8), {}, time.monotonic()
     by_number = {end.fileno(): name for name, end in ends.items()}
 
     def take(patience: float) -> bool:
+        nonlocal heard
         ready = select.select(list(by_number), [], [], patience)[0]
         for number in ready:
             name = by_number[number]
@@ -131,6 +132,7 @@ def send_all(
             at = frame.find(nonce)
             if address[2] != socket.PACKET_OUTGOING and at >= 0:
                 found[MARK.unpack_from(frame, at)[1]] = (name, source_of(frame))
+                heard = time.monotonic()
         return bool(ready)
 
     # Not from /sys: that shows the namespace in which it was mounted.
@@ -145,9 +147,10 @@ def send_all(
         ends[zone].send(heads[zone] + kind + body)
         while number % 16 == 0 and take(0):
             pass  # before the queues are full
-    began = time.monotonic()
-    while time.monotonic() - began < LAST and take(QUIET):
-        pass
+    began = heard = time.monotonic()
+    # The kernel's own talk on new interfaces goes on for seconds: it is nothing to wait for.
+    while (now := time.monotonic()) < min(heard + QUIET, began + LAST):
+        take(heard + QUIET - now)
     return found
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from compliance.suite import Ask, Evidence, broken, control, not_applicable
 
 UNIT = "tameng-detection.service"
+ENGINE = Path(__file__).with_name("engine.py").read_text()
 SOCKET = "/run/tameng-detection/socket"
 UPDATED = "/var/lib/tameng-detection/updated"
 QUEUES = "/proc/net/netfilter/nfnetlink_queue"
@@ -33,32 +35,28 @@ OLDEST_RULES = 3  # days
 MAY = 1 << 13  # CAP_NET_RAW: sees packets
 STATISTICS = 9  # seconds after which a young engine has counted once
 Public = Callable[[str], Any]
-Engine = Callable[..., Any]
+
+
+Told = dict[str, Any]
+Engine = Callable[..., Told]
 
 
 @pytest.fixture
 def engine(ask: Ask) -> Engine:
-    """Puts a question to the running engine, ``later`` by some seconds; None is what it can't tell.
-    Nothing is changed."""
+    """All that the running engine tells, ``later`` by some seconds; None is what it can't tell.
+    Asked once for all tests."""
 
-    def answer(question: str, later: int = 0) -> Any:
-        wait = f"sleep {later}; " if later else ""
-        said = ask(f"{wait}suricatasc -c {shlex.quote(question)} {SOCKET}", exits=(0, 1))
-        try:
-            told = json.loads(said)
-        except ValueError:
-            broken(f"the engine doesn't answer: {said.strip()[-120:]}")
-        return told["message"] if told["return"] == "OK" else None
+    def told(later: int = 0) -> Told:
+        found: Told = json.loads(ask("python3 -c %s %s %s", ENGINE, SOCKET, str(later)))
+        return found
 
-    return answer
+    return told
 
 
-def counted(engine: Engine, name: str) -> Iterator[str]:
-    """The values of a list of the running configuration, such as ``rule-files``."""
-    index = 0
-    while (value := engine(f"conf-get {name}.{index}")) is not None:
-        yield str(value)
-        index += 1
+@pytest.fixture
+def told(engine: Engine) -> Told:
+    """What it tells now."""
+    return engine()
 
 
 @control(
@@ -84,9 +82,9 @@ def test_somebody_looks_on(ask: Ask, host: Any, evidence: Evidence) -> None:
     assert unit["ActiveState"] == "active", f"{UNIT} is {unit['ActiveState']}"
     assert unit["UnitFileState"] == "enabled", f"{UNIT} doesn't start with the machine"
     assert unit["Restart"] == "always", f"{UNIT} doesn't come back by itself"
-    answer = host.run(f"suricatasc -c uptime {SOCKET}")
-    assert answer.rc == 0, f"it doesn't answer: {answer.stdout.strip()}"
-    evidence.measured("uptime", json.loads(answer.stdout)["message"])
+    answer = host.run("python3 -c %s %s %s", ENGINE, SOCKET, "0")
+    assert answer.rc == 0, f"it doesn't answer: {answer.stderr.strip()}"
+    evidence.measured("uptime", json.loads(answer.stdout)["uptime"])
 
 
 @control(
@@ -95,12 +93,11 @@ def test_somebody_looks_on(ask: Ask, host: Any, evidence: Evidence) -> None:
     says="guest",
     also=("detection_tested",),
 )
-def test_every_zone_is_looked_at(engine: Engine, matrix: Any, evidence: Evidence) -> None:
+def test_every_zone_is_looked_at(told: Told, matrix: Any, evidence: Evidence) -> None:
     """The interfaces that the engine captures on, against the court's zones; and packets came."""
-    watched = engine("iface-list")["ifaces"]
-    packets = {name: engine(f"iface-stat {name}")["pkts"] for name in watched}
+    packets = {name: stat["pkts"] for name, stat in told["interfaces"].items()}
     evidence.measured("packets", packets)
-    missing = {zone.interface for zone in matrix.zones.values()} - set(watched)
+    missing = {zone.interface for zone in matrix.zones.values()} - packets.keys()
     assert not missing, f"nobody looks at {', '.join(sorted(missing))}"
     deaf = sorted(name for name, number in packets.items() if not number)
     assert not deaf, f"not one packet was seen on {', '.join(deaf)}"
@@ -112,10 +109,9 @@ def test_every_zone_is_looked_at(engine: Engine, matrix: Any, evidence: Evidence
     f" && systemctl reload {UNIT}",
     says="no rule knows lateral_seen",
 )
-def test_every_rule_is_loaded(ask: Ask, engine: Engine, evidence: Evidence) -> None:
+def test_every_rule_is_loaded(ask: Ask, told: Told, evidence: Evidence) -> None:
     """As many as its files have, none refused, and of each kind that the court wants one."""
-    (stats,) = engine("ruleset-stats")
-    files = list(counted(engine, "rule-files"))
+    (stats,), files = told["rules"], told["rule_files"]
     lines = ask(f"cat {' '.join(map(shlex.quote, files))}").splitlines()
     rules = [line for line in lines if line.startswith(("alert ", "pass ", "drop ", "reject"))]
     evidence.measured("files", files)
@@ -152,12 +148,12 @@ def test_the_daily_test_was_seen(ask: Ask, matrix: Any, evidence: Evidence) -> N
 
 
 @control("detection_keeps_up", sabotage="drown_detection guest", says="of guest")
-def test_hardly_a_packet_is_lost(engine: Engine, evidence: Evidence) -> None:
+def test_hardly_a_packet_is_lost(told: Told, evidence: Evidence) -> None:
     """Of what each interface carried since the engine started, as the kernel counts it."""
-    lost = {}
-    for name in engine("iface-list")["ifaces"]:
-        stat = engine(f"iface-stat {name}")
-        lost[name] = round(100 * stat["drop"] / max(1, stat["pkts"]), 2)
+    lost = {
+        name: round(100 * stat["drop"] / max(1, stat["pkts"]), 2)
+        for name, stat in told["interfaces"].items()
+    }
     evidence.measured("lost_percent", lost)
     late = [f"{share} % of {name}" for name, share in lost.items() if share > MOST_LOST]
     assert not late, f"packets were not seen: {', '.join(late)}"
@@ -169,11 +165,11 @@ def test_hardly_a_packet_is_lost(engine: Engine, evidence: Evidence) -> None:
     says="9 days ago",
 )
 def test_rules_of_others_are_of_these_days(
-    ask: Ask, engine: Engine, public: Public, evidence: Evidence
+    ask: Ask, told: Told, public: Public, evidence: Evidence
 ) -> None:
     """Fetched within three days, and fetched again each day; where the court has declared a
     source."""
-    (stats,) = engine("ruleset-stats")
+    (stats,) = told["rules"]
     evidence.measured("loaded", stats["rules_loaded"])
     sources = public("detection_sources")
     if not sources:
@@ -197,15 +193,13 @@ def test_rules_of_others_are_of_these_days(
     f" && systemctl start {UNIT}",
     says="it decides on packets",
 )
-def test_no_traffic_waits_for_it(ask: Ask, engine: Engine, evidence: Evidence) -> None:
+def test_no_traffic_waits_for_it(ask: Ask, told: Told, engine: Engine, evidence: Evidence) -> None:
     """The engine looks on by a copy and decides on nothing; no packet waits in a queue for a
     program; no unit needs it."""
-    mode = engine("capture-mode")
-    counters = engine("dump-counters")
+    mode, copies = told["mode"], told["copies"]
+    counters = told["counters"]
     if counters is None:  # it has just begun
-        counters = engine("dump-counters", later=STATISTICS) or broken("the engine counts nothing")
-    interfaces = engine("iface-list")["count"]
-    copies = [engine(f"conf-get af-packet.{n}.copy-mode") for n in range(interfaces)]
+        counters = engine(later=STATISTICS)["counters"] or broken("the engine counts nothing")
     queues = ask(f"cat {QUEUES} 2>/dev/null || true").split("\n")
     needed = ask(f"systemctl show {UNIT} -p RequiredBy,RequisiteOf,BoundBy --value").split()
     evidence.measured("mode", mode)

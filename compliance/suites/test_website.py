@@ -10,7 +10,7 @@ from typing import Any
 from compliance.suite import Ask, Evidence, broken, control
 
 Public = Callable[[str], Any]
-Browse = Callable[..., dict[str, Any]]
+Browse = Callable[..., dict[str, dict[str, Any]]]
 UPLOADS = "/var/lib/wordpress/wp-content/uploads"
 # Where its programs and settings lie.
 PROGRAMS = "/etc/apache2 /etc/mysql /etc/php /etc/wordpress /usr/share/wordpress /var/lib/wordpress"
@@ -24,6 +24,7 @@ foreach (["DISALLOW_FILE_EDIT", "DISALLOW_FILE_MODS"] as $name)
     $told[$name] = defined($name) && constant($name);
 echo json_encode($told);
 """
+LOGIN = "/wp-login.php"
 GUESS = "log=tameng-audit&pwd=wrong-on-purpose"
 NOTED = "_SYSTEMD_UNIT=apache2.service SYSLOG_IDENTIFIER=tameng-website"
 
@@ -36,7 +37,7 @@ NOTED = "_SYSTEMD_UNIT=apache2.service SYSLOG_IDENTIFIER=tameng-website"
 )
 def test_it_answers_in_its_own_name(browse: Browse, public: Public, evidence: Evidence) -> None:
     """Its first page is whole, and made from the database under the court's name."""
-    told = browse("/")
+    told = browse("/")["/"]
     title = re.search(r"<title>(.*?)</title>", told["text"], re.DOTALL)
     evidence.measured("status", told["status"])
     evidence.measured("title", title[1] if title else None)
@@ -86,7 +87,7 @@ def test_the_website_has_its_own_database_only(ask: Ask, evidence: Evidence) -> 
 def test_there_is_one_way_to_log_in(browse: Browse, evidence: Evidence) -> None:
     """Over xmlrpc.php one request tries hundreds of passwords."""
     form = "<methodCall><methodName>system.listMethods</methodName></methodCall>"
-    status = browse("/xmlrpc.php", method="POST", form=form)["status"]
+    status = browse("/xmlrpc.php", method="POST", form=form)["/xmlrpc.php"]["status"]
     evidence.measured("status", status)
     assert status == 403, f"xmlrpc.php answers {status}"
 
@@ -128,7 +129,8 @@ def test_the_web_server_writes_uploads_only(ask: Ask, evidence: Evidence) -> Non
 def test_uploads_are_not_run(browse: Browse, evidence: Evidence) -> None:
     """The running web server refuses such names, whether there is such a file or not."""
     names = ["a.php", "a.PHP", "a.phtml", "a.phar", "a.php5", "a.php.jpg"]
-    answers = {name: browse(f"/wp-content/uploads/{name}")["status"] for name in names}
+    told = browse(*(f"/wp-content/uploads/{name}" for name in names))
+    answers = {path.rpartition("/")[2]: one["status"] for path, one in told.items()}
     evidence.measured("answers", answers)
     served = [name for name, status in answers.items() if status != 403]
     assert not served, f"a program among uploads would be given out or run: {', '.join(served)}"
@@ -160,7 +162,7 @@ def test_wrong_log_ins_are_noted(ask: Ask, browse: Browse, evidence: Evidence) -
     cursor = re.search(r"-- cursor: (\S+)", ask("journalctl -q -n 0 --show-cursor"))
     if not cursor:
         broken("the journal has no end")
-    status = browse("/wp-login.php", method="POST", form=GUESS)["status"]
+    status = browse(LOGIN, method="POST", form=GUESS)[LOGIN]["status"]
     noted = ask(
         "for n in 1 2 3 4 5 6 7 8 9 10; do"
         f" journalctl -q --after-cursor=%s -o cat {NOTED} | grep . && break; sleep 0.5; done; true",
@@ -182,11 +184,12 @@ def test_it_tells_nobody_its_version(ask: Ask, browse: Browse, evidence: Evidenc
     if not version:
         broken(f"{VERSION} names no version")
     told = re.compile(rf"(ver=|WordPress[ /]?|\?v=){re.escape(version[1])}\b")
-    for path in ("/", "/?feed=rss2", "/wp-login.php", "/readme.html"):
-        said = told.search(browse(path)["text"])
+    pages = browse("/", "/?feed=rss2", LOGIN, "/readme.html")
+    for path, page in pages.items():
+        said = told.search(page["text"])
         evidence.measured(path, said[0] if said else None)
         assert not said, f"{path} tells the version: {said[0]}"
-    readme = browse("/readme.html")["status"]
+    readme = pages["/readme.html"]["status"]
     assert readme == 403, f"readme.html answers {readme}"
 
 
@@ -197,7 +200,7 @@ def test_it_tells_nobody_its_version(ask: Ask, browse: Browse, evidence: Evidenc
 )
 def test_it_tells_nobody_who_may_log_in(browse: Browse, evidence: Evidence) -> None:
     """Who knows the names has half of what he guesses."""
-    for path in ("/?rest_route=/wp/v2/users", "/?author=1"):
-        status = browse(path)["status"]
+    for path, told in browse("/?rest_route=/wp/v2/users", "/?author=1").items():
+        status = told["status"]
         evidence.measured(path, status)
         assert status == 404, f"strangers learn who may log in: {path} answers {status}"
