@@ -819,7 +819,9 @@ def test_nobody_else_becomes_root(
         (row[0] for row in listed["passwd"] if row[2] == "0"),
         *(meant_by({"usergroup": group}, listed) for group in MIGHTY_GROUPS),
     )
-    wrong = [
+    inside = meant_by({"usergroup": "sudo"}, listed) - administrators
+    wrong = [f"{name} is in the group sudo" for name in sorted(inside)]
+    wrong += [
         f"{rule.who} may act as {target}"
         for rule in others_rules
         for target in rule.targets
