@@ -163,10 +163,9 @@ def test_every_decision_is_explained_and_used() -> None:
 @pytest.mark.parametrize("norm", norms.names())
 def test_a_norm_is_met(norm: str) -> None:
     """Of what a program can judge, and what isn't about a tool that is proven idle, at least 95 %
-    is proven, and the rest decided. ANSSI: what its few others want, docs/how-to/decisions.md says.
-    """
+    is proven, and the rest decided."""
     covered = norms.cover(norms.load()[norm], CATALOGUE)
-    assert covered.share("proven") >= (91 if norm == "anssi_bp028" else 95)
+    assert covered.share("proven") >= 95
     assert covered.share("proven", "decided") == 100
 
 

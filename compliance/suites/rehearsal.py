@@ -1,17 +1,24 @@
 """Log-ins really tried, without a trace: sent to the host as it is, prints what came of them.
 
 In a mount namespace of its own, on copies of /etc and of what PAM writes to, a person is made up
-who sets passwords, guesses, is locked, grows old, and asks for root.
+who sets passwords, guesses, is locked, grows old, and asks for root; and helpers run by sudo what
+they are told they may (the first argument, {who, as, command}), and what they may not.
 """
 
 from __future__ import annotations
 
 import ctypes
 import json
+import os
 import pathlib
+import pty
+import pwd
 import re
+import select
+import signal
 import struct
 import subprocess
+import sys
 import time
 from typing import Any, ClassVar
 
@@ -47,6 +54,13 @@ TALLY = pathlib.Path("/run/faillock")
 RULES = {"difok": 1, "minlen": 3, "maxrepeat": 9, "maxsequence": 14, "dictcheck": 15,
          "usercheck": 16, "enforcing": 17}  # fmt: skip
 RECORD = struct.Struct("52sHHQ")
+# Stands in for a delegated program, which shall not really run: it tells as whom, and with what.
+STAND_IN = """#!/bin/sh
+while read -r key real rest; do
+    [ "$key" != Uid: ] || echo "as $real with $*"
+done </proc/self/status
+"""
+PROMPT, SECONDS = "a password, please", 10
 
 
 class Message(ctypes.Structure):
@@ -148,7 +162,14 @@ def stage() -> None:
     run("mount", "--bind", "/mnt", "/etc")
     # Only /tmp is for all: in such a folder not even root writes to another's file, where the
     # kernel guards it (fs.protected_regular).
-    shut = ("/run/faillock", "/run/systemd/journal", "/run/dbus")
+    shut = (
+        "/run/faillock",
+        "/run/systemd/journal",
+        "/run/dbus",
+        "/run/sudo",
+        "/var/lib/sudo",
+        "/var/log",
+    )
     for folder, mode in (*((path, "755") for path in shut), ("/tmp", "1777")):  # noqa: S108
         pathlib.Path(folder).mkdir(exist_ok=True)
         run("mount", "-t", "tmpfs", "-o", f"mode={mode}", "tmpfs", folder)
@@ -193,6 +214,86 @@ def guessing(user: str, secret: str) -> dict[str, Any]:
     return told
 
 
+def by_sudo(user: str, target: str, *words: str) -> tuple[bool, str]:
+    """Whether sudo lets him, at a terminal and with his password; and what was said."""
+    person = pwd.getpwnam(user)
+    child, terminal = pty.fork()
+    if not child:
+        os.initgroups(user, person.pw_gid)
+        os.setgid(person.pw_gid)
+        os.setuid(person.pw_uid)
+        try:
+            os.execv("/usr/bin/sudo", ["sudo", "-k", "-p", PROMPT, "-u", target, "--", *words])  # noqa: S606
+        except OSError as exc:
+            print(f"sudo: {exc.strerror}", flush=True)
+        os._exit(126)
+    said, asked = "", 0
+    while select.select([terminal], [], [], SECONDS)[0]:
+        try:
+            part = os.read(terminal, 4096).decode(errors="replace")
+        except OSError:  # he has hung up
+            break
+        said += part
+        if said.count(PROMPT) > asked:
+            asked += 1
+            os.write(terminal, f"{GOOD}\n".encode())
+    else:
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    os.close(terminal)
+    return status == 0, said.replace(PROMPT, "").strip()
+
+
+def delegated(who: str, target: str, command: str) -> dict[str, Any]:
+    """A helper runs his command, and what is like it."""
+    user = who
+    if who.startswith("%"):
+        user = f"{PERSON}2"
+        run("useradd", "--no-log-init", "-M", "-s", "/bin/sh", "-G", who[1:], user)
+    run("usermod", "-p", cheap.crypt(GOOD.encode(), b"$6$tameng").decode(), user)
+    program, *arguments = command.split()
+    stand_in = pathlib.Path("/tmp/stand-in")  # noqa: S108
+    stand_in.write_text(STAND_IN)
+    stand_in.chmod(0o755)
+    run("mount", "--bind", str(stand_in), program)
+    lets, said = by_sudo(user, target, program, *arguments)
+    besides = {
+        "another argument": (target, program, *arguments, "--version"),
+        "root": ("root", program, *arguments),
+        "a shell": (target, "/bin/sh", "-c", ":"),
+    }
+    if arguments:
+        besides["no argument"] = (target, program)
+    more = [what for what, words in besides.items() if by_sudo(user, *words)[0]]
+    run("umount", program)
+    if who.startswith("%"):
+        run("userdel", user)
+    right = f"as {pwd.getpwnam(target).pw_uid} with {' '.join(arguments)}".strip()
+    return {"runs": lets and said == right, "said": said[-200:], "besides": more}
+
+
+def delegations(given: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """What came of each; of what can't be tried, why."""
+    told = []
+    for one in given:
+        try:
+            told.append({**one, **delegated(one["who"], one["as"], one["command"])})
+        except (KeyError, OSError, subprocess.CalledProcessError) as exc:
+            said = getattr(exc, "stderr", None) or str(exc).encode()
+            told.append({**one, "runs": False, "said": said.decode().strip()[-200:], "besides": []})
+    return told
+
+
+def may_use_sudo() -> list[str]:
+    """Everybody for whom sudo itself finds a rule."""
+    found = []
+    for one in pwd.getpwall():
+        done = subprocess.run(["sudo", "-l", "-U", one.pw_name], capture_output=True, check=False)
+        if b"is not allowed to run sudo" not in done.stdout + done.stderr:
+            found.append(one.pw_name)
+    return found
+
+
 def main() -> None:
     began = time.monotonic()
     stage()
@@ -200,6 +301,8 @@ def main() -> None:
     days = dict(zip(("min", "max", "warn", "inactive"), secret_of(PERSON)[3:7], strict=True))
     told: dict[str, Any] = {"new": days, "rules": rules()}
     told["shells"] = shells()
+    told["may use sudo"] = may_use_sudo()
+    told["delegated"] = delegations(json.loads(sys.argv[1]))
     # Before there is a hash: PAM would hold each one against it, slow on purpose.
     told["weak accepted"] = [kind for kind, word in WEAK.items() if sets(PERSON, word)]
     told["good accepted"] = sets(PERSON, GOOD)

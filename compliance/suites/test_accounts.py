@@ -1,7 +1,7 @@
 """Accounts: what PAM, the shells and sudo really do, and who there is.
 
-Passwords, guessing and shells are rehearsed on the host (rehearsal.py) without a trace; people are
-what getent says; sudo's rules are what sudo's own parser makes of all its files.
+Passwords, guessing, shells and what helpers may do are rehearsed on the host without a trace
+(rehearsal.py); people are what getent says; sudo's rules are what its own parser makes of them.
 """
 
 from __future__ import annotations
@@ -9,27 +9,68 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shlex
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
-from compliance.suite import Ask, Evidence, broken, control
+from compliance.suite import Ask, Evidence, broken, control, not_applicable
 
 REHEARSAL = base64.b64encode(Path(__file__).with_name("rehearsal.py").read_bytes()).decode()
 MOST_TRIES = 5
 # Debian's own members of the group root's number, which can't log in.
 GROUP_0 = {"root", "sync", "shutdown", "halt", "operator"}
 PEOPLE = range(1000, 60001)
+# Whoever is in one of these has root within reach.
+MIGHTY_GROUPS = {
+    "root",
+    "sudo",
+    "adm",
+    "disk",
+    "kmem",
+    "shadow",
+    "docker",
+    "lxd",
+    "incus-admin",
+    "libvirt",
+}
+# Kind, rights and number of whom sudo's program may be started by; its package knows no list.
+ACCESS_LIST = """
+import os, struct
+program, name = "/usr/bin/sudo", "system.posix_acl_access"
+listed = os.getxattr(program, name)[4:] if name in os.listxattr(program) else b""
+[print(*one) for one in struct.iter_unpack("<HHI", listed)]
+"""
 Rows = dict[str, list[list[str]]]
+Public = Callable[[str], Any]
 
 
 @pytest.fixture
-def rehearsed(host: Any) -> dict[str, Any]:
-    """What came of the log-ins that were tried."""
-    done = host.run(f"echo {REHEARSAL} | base64 -d | unshare --mount python3 -", timeout=90)
+def delegated(public: Public) -> list[dict[str, str]]:
+    """What the inventory lets helpers do, blanks apart as sudo sees it."""
+    return [
+        {"who": one["who"], "as": one["as"], "command": " ".join(one["command"].split())}
+        for one in public("accounts_sudo_delegations") or []
+    ]
+
+
+@pytest.fixture
+def administrators(public: Public) -> set[str]:
+    """Who may do everything, says the inventory."""
+    declared = ("accounts_operators", "accounts_administrators")
+    return {"root"}.union(*(public(name) or [] for name in declared))
+
+
+@pytest.fixture
+def rehearsed(host: Any, delegated: list[dict[str, str]]) -> dict[str, Any]:
+    """What came of the log-ins that were tried, and of what helpers tried."""
+    told_to_try = shlex.quote(json.dumps(delegated))
+    rehearse = f"echo {REHEARSAL} | base64 -d | unshare --mount python3 - {told_to_try}"
+    done = host.run(rehearse, timeout=90)
     if done.rc:
         broken(f"the rehearsal broke: {done.stderr.strip().splitlines()[-1:]}")
     told: dict[str, Any] = json.loads(done.stdout)
@@ -56,7 +97,7 @@ def listed(ask: Ask) -> Rows:
 @pytest.fixture
 def sudo(ask: Ask) -> dict[str, Any]:
     """All of sudo's files as its own parser understands them."""
-    rules: dict[str, Any] = json.loads(ask("cvtsudoers -f json /etc/sudoers"))
+    rules: dict[str, Any] = json.loads(ask("cvtsudoers -e -f json /etc/sudoers"))
     return rules
 
 
@@ -86,6 +127,70 @@ def grants(sudo: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         for who in spec["User_List"]
         for commands in spec["Cmnd_Specs"]
     ]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One thing that somebody who is no administrator may do, in sudo's own words."""
+
+    who: str
+    targets: tuple[str, ...]
+    command: str
+    negated: bool
+
+    @property
+    def said(self) -> str:
+        return f"{self.who}: {self.command} as {', '.join(self.targets)}"
+
+
+@pytest.fixture
+def others_rules(
+    sudo: dict[str, Any],
+    sudo_defaults: dict[str, Any],
+    listed: Rows,
+    administrators: set[str],
+) -> list[Rule]:
+    """Every rule that isn't for administrators alone, be anybody meant by it today or not."""
+    default = {"username": str(sudo_defaults.get("runas_default", "root"))}
+    return [
+        Rule(named(who), tuple(targets(given, default)), one_command(command), "negated" in command)
+        for spec in sudo.get("User_Specs", [])
+        for who in spec["User_List"]
+        if not (meant := meant_by(who, listed)) or not meant <= administrators
+        for given in spec["Cmnd_Specs"]
+        for command in given["Commands"]
+    ]
+
+
+def named(who: dict[str, Any]) -> str:
+    """As sudoers would say it."""
+    kind, value = next((kind, value) for kind, value in who.items() if kind != "negated")
+    sign = {"usergroup": "%", "usergid": "%#", "userid": "#", "netgroup": "+"}.get(kind, "")
+    return f"{'!' * ('negated' in who)}{sign}{value}"
+
+
+def targets(given: dict[str, Any], default: dict[str, Any]) -> Iterator[str]:
+    """As whom; with a group there, too."""
+    yield from map(named, given.get("runasusers", [default]))
+    yield from (f"a member of {named(group)}" for group in given.get("runasgroups", []))
+
+
+def one_command(said: dict[str, Any]) -> str:
+    """A program with its arguments; what is no program (an alias, a list) by its kind."""
+    kind, value = next((kind, value) for kind, value in said.items() if kind != "negated")
+    return str(value) if kind == "command" else f"{kind} {value}"
+
+
+def meant_by(who: dict[str, Any], listed: Rows) -> set[str]:
+    """The accounts that a rule is for, as far as this host's own lists tell."""
+    name = named(who)
+    if name.startswith("%"):
+        key = 2 if name.startswith("%#") else 0
+        for group in listed["group"]:
+            if group[key] == name.strip("%#"):
+                members = {row[0] for row in listed["passwd"] if row[3] == group[2]}
+                return members | set(filter(None, group[3].split(",")))
+    return {name}
 
 
 # --- passwords ------------------------------------------------------------------------------------
@@ -612,6 +717,7 @@ def test_sudo_asks_again(sudo_defaults: dict[str, Any], evidence: Evidence) -> N
     "accounts_sudo_asks_password",
     sabotage="sudoers_line '%users ALL=(ALL) NOPASSWD: ALL'",
     says="users",
+    also=("accounts_sudo_only_declared", "accounts_sudo_commands_exact"),
 )
 def test_sudo_asks_for_the_password(
     sudo: dict[str, Any],
@@ -635,6 +741,7 @@ def test_sudo_asks_for_the_password(
     "accounts_sudo_no_negation",
     sabotage="sudoers_line 'games ALL=(ALL) ALL, !/bin/sh'",
     says="/bin/sh",
+    also=("accounts_sudo_only_declared", "accounts_sudo_commands_exact"),
 )
 def test_sudo_rules_forbid_no_single_command(sudo: dict[str, Any], evidence: Evidence) -> None:
     """All but this one is all: a copy of the program has another name."""
@@ -665,8 +772,168 @@ def test_sudo_files_are_root_s(ask: Ask, evidence: Evidence) -> None:
 
 
 @control("accounts_sudo_group_only", sabotage="chmod 4755 /usr/bin/sudo", says="4755")
-def test_only_a_group_may_start_sudo(ask: Ask, evidence: Evidence) -> None:
-    """A hole in sudo itself is out of everybody else's reach."""
+def test_only_a_group_may_start_sudo(
+    ask: Ask, listed: Rows, delegated: list[dict[str, str]], evidence: Evidence
+) -> None:
+    """A hole in sudo itself is out of everybody else's reach; helpers stand on its access list."""
     mode = ask("stat -L -c '%a:%U:%G' /usr/bin/sudo").strip()
+    text = ask(f"python3 -c '{ACCESS_LIST}'")
+    entries = [line.split() for line in text.splitlines()]
+    names = {"2": ("passwd", ""), "8": ("group", "%")}
+    besides = {
+        sign + next((row[0] for row in listed[kind] if row[2] == number), number)
+        for tag, _, number in entries
+        if tag in names
+        for kind, sign in [names[tag]]
+    }
     evidence.measured("mode", mode)
+    evidence.measured("besides", sorted(besides))
     assert mode == "4750:root:sudo", f"/usr/bin/sudo is {mode}"
+    strangers = besides - {one["who"] for one in delegated}
+    assert not strangers, f"/usr/bin/sudo can be started by {', '.join(sorted(strangers))}"
+
+
+# --- what helpers may do --------------------------------------------------------------------------
+
+
+@control(
+    "accounts_sudo_only_declared",
+    sabotage="sudoers_line 'games ALL=(root) /usr/bin/id -u'",
+    says="games may act as root",
+)
+def test_nobody_else_becomes_root(
+    others_rules: list[Rule],
+    delegated: list[dict[str, str]],
+    rehearsed: dict[str, Any],
+    listed: Rows,
+    administrators: set[str],
+    evidence: Evidence,
+) -> None:
+    """Who is no administrator has no rule but the inventory's, and none leads to root, nor to who
+    has root within reach. Sudo itself was asked for every account."""
+    declared = {(one["who"], one["as"], one["command"]) for one in delegated}
+    helpers = {name for who, _, _ in declared for name in meant_by(as_named(who), listed)}
+    evidence.measured("rules", [rule.said for rule in others_rules])
+    evidence.measured("may_use_sudo", rehearsed["may use sudo"])
+    mighty = administrators.union(
+        (row[0] for row in listed["passwd"] if row[2] == "0"),
+        *(meant_by({"usergroup": group}, listed) for group in MIGHTY_GROUPS),
+    )
+    inside = meant_by({"usergroup": "sudo"}, listed) - administrators
+    wrong = [f"{name} is in the group sudo" for name in sorted(inside)]
+    wrong += [
+        f"{rule.who} may act as {target}"
+        for rule in others_rules
+        for target in rule.targets
+        if target in mighty or not re.fullmatch(r"[a-z_][a-z0-9_-]*", target)
+    ]
+    wrong += [
+        f"{rule.said} is declared nowhere"
+        for rule in others_rules
+        if {(rule.who, target, rule.command.removesuffix(' ""')) for target in rule.targets}
+        - declared
+    ]
+    allowed = set(rehearsed["may use sudo"])
+    wrong += [f"sudo has a rule for {name}" for name in sorted(allowed - administrators - helpers)]
+    assert not wrong, "; ".join(wrong)
+
+
+def as_named(who: str) -> dict[str, str]:
+    """The other way round: an account or a group as sudo's parser tells it."""
+    return {"usergroup": who[1:]} if who.startswith("%") else {"username": who}
+
+
+@control(
+    "accounts_sudo_commands_exact",
+    sabotage="sudoers_line 'games ALL=(nobody) /usr/bin/id'",
+    says="/usr/bin/id with any arguments",
+    also=("accounts_sudo_only_declared",),
+)
+def test_helpers_commands_are_exact(
+    others_rules: list[Rule], listed: Rows, ask: Ask, evidence: Evidence
+) -> None:
+    """Each is one program with just these arguments, and nobody but root can put another one in its
+    place, or change the script or the settings that it is told to read."""
+    wrong = [f"{rule.who}: {why}" for rule in others_rules if (why := loose(rule))]
+    evidence.measured("commands", [f"{rule.who}: {rule.command}" for rule in others_rules])
+    paths = sorted(
+        {path for rule in others_rules for path in re.findall(r"(?:^|[ =])(/[^ ]+)", rule.command)}
+    )
+    if paths:
+        real = ask(f"readlink -m -- {shlex.join(paths)}").splitlines()
+        shells = {shell for (shell,) in listed["shells"]}
+        wrong += [
+            f"{path} is a shell" for path, end in zip(paths, real, strict=True) if end in shells
+        ]
+        wrong += changeable({*paths, *real}, ask)
+    assert not wrong, "; ".join(wrong)
+
+
+def loose(rule: Rule) -> str:
+    """What makes a rule more than one command with its arguments."""
+    program, _, arguments = rule.command.partition(" ")
+    if rule.negated:
+        return f"everything but {rule.command}"
+    if not program.startswith("/") or program.endswith("/"):
+        return f"{rule.command} is no single program"
+    if re.search(r"[*?^\[\]!]", rule.command):
+        return f"{rule.command} has a wildcard"
+    return "" if arguments else f"{program} with any arguments"
+
+
+def changeable(paths: set[str], ask: Ask) -> list[str]:
+    """Which of these, or of the folders that they lie in, somebody else than root can write to."""
+    everything = {str(one) for path in paths for one in (path, *PurePosixPath(path).parents)}
+    text = ask(f"stat -L -c '%a %u %n' -- {shlex.join(sorted(everything))} 2>/dev/null || :")
+    rows = [line.split(" ", 2) for line in text.splitlines()]
+    missing = everything - {name for _, _, name in rows}
+    return [f"{name} isn't there" for name in sorted(missing & paths)] + [
+        f"{name} can be changed by others ({mode})"
+        for mode, owner, name in rows
+        if int(mode, 8) & 0o022 or owner != "0"
+    ]
+
+
+@control(
+    "accounts_sudo_delegations_work",
+    sabotage="forget_helpers",
+    says="can't run",
+)
+def test_helpers_run_their_command_and_no_other(
+    rehearsed: dict[str, Any], evidence: Evidence
+) -> None:
+    """Each ran it, at a terminal and with a password, and it ran as who was meant; with another
+    argument or none, as root, or for a shell sudo refused him."""
+    told = rehearsed["delegated"]
+    evidence.measured("delegated", told)
+    if not told:
+        not_applicable(
+            "nothing is delegated; sudo has rules for " + ", ".join(rehearsed["may use sudo"])
+        )
+    wrong = [
+        f"{one['who']} can't run {one['command']}: {one['said']}" for one in told if not one["runs"]
+    ]
+    wrong += [
+        f"{one['who']} may also: {', '.join(one['besides'])}" for one in told if one["besides"]
+    ]
+    assert not wrong, "; ".join(wrong)
+
+
+@control(
+    "accounts_sudo_delegations_reviewed",
+    sabotage="sed -i 's/^# until [0-9-]* /# until 2020-01-01 /' /etc/sudoers.d/zz-tameng",
+    says="2020-01-01",
+)
+def test_no_delegation_is_past_its_review(
+    ask: Ask, delegated: list[dict[str, str]], evidence: Evidence
+) -> None:
+    """Each rule that sudo reads tells the day by which somebody must have looked at it again."""
+    if not delegated:
+        not_applicable(f"nothing is delegated to anybody on {ask('hostname').strip()}")
+    today = ask("date -u +%F").strip()
+    text = ask("cat /etc/sudoers.d/zz-tameng", exits=(0, 1))
+    rules = re.findall(r"^# until (\S+) (.+)\n(\S+) ALL = ", text, re.MULTILINE)
+    evidence.measured("delegations", [f"{who} {day} {note}" for day, note, who in rules])
+    assert len(rules) >= len(delegated), "not every delegation is there with its day"
+    late = [f"{who} ({day}, {note})" for day, note, who in rules if day < today]
+    assert not late, f"to be reviewed: {', '.join(late)}"

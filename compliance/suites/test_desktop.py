@@ -151,6 +151,7 @@ def test_greeter_is_local(ask: Ask, host: Any, evidence: Evidence) -> None:
     "desktop_administrators_declared",
     sabotage="gpasswd -a games sudo",
     says="not in the inventory: games",
+    also=("accounts_sudo_only_declared", "accounts_sudo_commands_exact"),
 )
 def test_administrators_are_declared(
     ask: Ask, host: Any, public: Callable[[str], Any], evidence: Evidence

@@ -47,6 +47,14 @@ STRANGE_ZONES = {
     "wan": {"interface": "w", "networks": []},
     "management": {"interface": "m", "networks": ["203.0.113.0/24"]},
 }
+HELPER = {
+    "who": "loket",
+    "as": "_chrony",
+    "command": "/usr/bin/chronyc burst 4/8",
+    "why": "because of a test",
+    "owner": "nurul",
+    "review": "2027-05-31",
+}
 STATE = (  # all that the ways back below must bring back
     "nft -s list table inet tameng; sshd -T; find /etc/ssh/sshd_config.d /etc/tameng /etc/pam.d"
     " /etc/sudoers.d /etc/sudoers /etc/passwd /etc/shadow /etc/group /etc/login.defs -type f"
@@ -187,6 +195,16 @@ def test_what_would_lock_the_operator_out_is_refused() -> None:
         ("accounts", f"{why}: tameng is none of", {"accounts_operators": ["budi"]}),
         ("accounts", "none of accounts_leavers", {"accounts_leavers": ["tameng"]}),
         ("accounts", "would be invalid, nothing was changed", {"accounts_sudo_exec": ["a(b"]}),
+        (
+            "accounts",
+            "1. as: root may do",
+            {"accounts_sudo_delegations": [HELPER | {"as": "root"}]},
+        ),
+        (
+            "accounts",
+            "1. command: /usr/bin/vim is an editor",
+            {"accounts_sudo_delegations": [HELPER | {"command": "/usr/bin/vim /etc/motd"}]},
+        ),
         ("firewall", f"{why}: operator source", {"operator_sources": strangers}),
         (
             "firewall",
