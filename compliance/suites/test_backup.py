@@ -26,6 +26,10 @@ SERVER = "/usr/local/lib/tameng/backup_server"
 DOOR = "/etc/tameng/backup/sshd_config"
 WITH_SSH = "ssh -F /etc/tameng/backup/ssh_config"
 ANOTHER = "-o HostName=127.0.0.1 -o Port=22 -o UserKnownHostsFile=/dev/null -o ConnectTimeout=5"
+CHATTER = re.compile(
+    r": the run failed|non-zero exit status|An error occurred|Error running|Need some help"
+    r"|^summary|deprecated|option now expects|^\.\.\.$"
+)
 SIZES = {"M": 2**20, "G": 2**30, "T": 2**40}
 REHEARSAL = Path(__file__).with_name("stolen_key.py").read_text()
 
@@ -115,15 +119,27 @@ def newest(ask: Ask) -> dict[str, Any]:
     says="lacks /etc",
 )
 def test_the_newest_archive_has_everything(
-    newest: dict[str, Any], public: Public, evidence: Evidence
+    newest: dict[str, Any], ask: Ask, public: Public, evidence: Evidence
 ) -> None:
-    """The folders, the dumps of the databases, and what a restore is held against."""
+    """The folders, the dumps of the databases, and what a restore is held against; and no later run
+    has failed."""
     evidence.measured("archive", newest["name"])
     evidence.measured("lacks", newest["lacks"])
     assert newest["name"], "the repository has no archive of this host"
     assert not newest["lacks"], f"the newest archive lacks {', '.join(newest['lacks'])}"
     hours = (time.time() - newest["at"]) / HOUR
     assert hours <= public("backup_oldest_hours"), f"the newest archive is {hours:.0f} hours old"
+    said = ask(f"systemctl show {UNIT}.service -p Result,SubState")
+    unit = dict(line.split("=", 1) for line in said.splitlines())
+    evidence.measured("run", unit)
+    assert unit["Result"] == "success", f"the last run failed: {last_words(ask)}"
+
+
+def last_words(ask: Ask) -> str:
+    """What stopped the last run, of all that borgmatic says of it."""
+    said = ask(f"journalctl -u {UNIT}.service -t {UNIT} -o cat -n 60 --no-pager", exits=(0, 1))
+    lines = [line for line in said.splitlines() if line.strip() and not CHATTER.search(line)]
+    return lines[-1].strip()[:200] if lines else "its journal says nothing"
 
 
 @control(
@@ -141,6 +157,9 @@ def test_nobody_must_remember(ask: Ask, evidence: Evidence) -> None:
     evidence.measured("timer", timer)
     assert timer["ActiveState"] == "active", f"{UNIT}.timer is {timer['ActiveState']}"
     assert timer["UnitFileState"] == "enabled", f"{UNIT}.timer doesn't start with the machine"
+    resumed = ask(f"systemctl is-enabled {UNIT}-resume.service", exits=(0, 1, 4)).strip()
+    evidence.measured("resumed", resumed)
+    assert resumed == "enabled", "what a power cut stopped is not made up for"
     assert timer["Unit"] == f"{UNIT}.service", f"it starts {timer['Unit']}"
     assert timer["Persistent"] == "yes", "what was missed is not made up for"
     assert timer["RandomizedDelayUSec"] != "0", "all hosts begin at the same moment"
@@ -488,7 +507,9 @@ def test_repositories_are_checked(facts: Facts, evidence: Evidence) -> None:
     ages = {}
     for name, told in facts.items():
         whole, data = (told.get(key) or {"at": 0} for key in ("check", "data"))
-        days, since = (min((time.time() - one["at"]) / DAY, 9999) for one in (whole, data))
+        # A clock that was wrong for a while may have left dates that are still to come.
+        spans = [(time.time() - one["at"]) / DAY for one in (whole, data)]
+        days, since = (min(span, 9999) if span > -1 else 9999 for span in spans)
         ages[name] = days, since
     evidence.measured(
         "checks",

@@ -45,6 +45,7 @@ EVENTS = {
     "archives_vanished": "Arsip cadangan hilang atau bertanggal palsu",
     "archives_changed": "Isi cadangan berubah luar biasa (tanda ransomware)",
     "backup_failed": "Cadangan terlambat, rusak, atau tidak dapat diperiksa",
+    "run_failed": "Pencadangan gagal pada mesinnya sendiri",
 }
 WARNINGS = {
     "login_refused": "Percobaan masuk SSH berulang kali ditolak",

@@ -85,6 +85,138 @@ def test_a_date_that_cannot_be_is_odd(client: Any, at: float) -> None:
     assert found == ["archives with a wrong date: 1 (evil)"]
 
 
+def test_an_archive_of_tomorrow_is_not_the_newest(program: Any, client: Any) -> None:
+    """Who forges a date would else pass for fresh for as long as he likes."""
+    now = archives("app-1") | archives("evil", at=NOW + 400 * 86_400)
+    assert program.newest_of(now) == "app-1"
+    assert program.latest(now) == NOW - 7200
+    assert program.latest(archives("evil", at=NOW + 400 * 86_400)) is None
+
+
+def test_what_is_accepted_bears_the_day_on_which_it_came(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the server's clock, so that the retention counts it where it belongs."""
+    now = archives("app-1", "app-2") | archives("evil", at=NOW + 400 * 86_400)
+    said: list[tuple[str, ...]] = []
+    monkeypatch.setattr(client, "archives", lambda: now)
+    monkeypatch.setattr(client, "borg", lambda *words, **_: said.append(words))
+    client.note(came={"evil": NOW - 86_400})
+    client.accept()
+    ((*_, at, name),) = said
+    assert (at, name) == (time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(NOW - 86_400)), "::evil")
+    assert client.state["archives"].keys() == now.keys()
+
+
+def held(client: Any) -> Path:
+    """A lock of another host on the repository."""
+    lock: Path = client.repository / "lock.exclusive/elsewhere@1.7-0"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    return lock
+
+
+def test_a_lock_goes_when_nobody_is_at_work(
+    program: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is taken from nobody who is, whatever its name says."""
+    lock = held(client)
+    monkeypatch.setattr(program, "run", lambda *_, **__: "4711\n")
+    client.unlock()
+    assert lock.exists()
+    monkeypatch.setattr(program, "run", lambda *_, **__: "")
+    client.unlock()
+    assert not lock.parent.exists()
+
+
+def test_a_lock_that_came_meanwhile_stays(
+    program: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody came between the look at the locks and the look at the processes."""
+    lock = held(client)
+    newer = lock.with_name("elsewhere@1.8-0")
+    monkeypatch.setattr(program, "run", lambda *_, **__: newer.write_text("") and "")
+    client.unlock()
+    assert newer.exists()
+    assert not lock.exists()
+
+
+def failing(program: Any, told: str) -> Any:
+    """borg, that finds this."""
+
+    def borg(*_: str, **__: Any) -> str:
+        trouble = program.Trouble(f"borg ended with 1: {told.splitlines()[-1]}")
+        trouble.told = told
+        raise trouble
+
+    return borg
+
+
+def test_a_check_names_the_damaged_segments(
+    program: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what borg says of them; that a client is at work is no fault of its repository."""
+    found = (
+        "Data integrity error: Segment entry checksum mismatch [segment 12, offset 489]\n"
+        "ID: 32e9 rebuilt index: <not found>      committed index: (7, 394081)\n"
+        "Finished full repository check, errors found.\n"
+    )
+    client.kept.touch()
+    client.note(check={"at": 1, "good": True})
+    monkeypatch.setattr(client, "borg", failing(program, "Failed to create/acquire the lock /x"))
+    with pytest.raises(program.Trouble, match="acquire the lock"):
+        client.verify(data=False)
+    assert client.state["check"] == {"at": 1, "good": True}
+    monkeypatch.setattr(client, "borg", failing(program, found))
+    with pytest.raises(program.Trouble, match="damaged: 7, 12"):
+        client.verify(data=False)
+    assert client.state["check"]["damaged"] == [7, 12]
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_a_copy_that_mends_nothing_is_taken_back(
+    program: Any, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: bool
+) -> None:
+    """The disk's segment stays only where a check of every byte says so: after a rewind another one
+    may bear its number."""
+    ours, theirs = client.repository / "data/0/7", tmp_path / "disk/tameng/app/repository/data/0/7"
+    for path, text in ((ours, "damaged"), (theirs, "as it was")):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    sums = f"{program.digest(theirs)}  repository/data/0/7\n"
+    (tmp_path / "disk/tameng/app/SHA256SUMS").write_text(sums)
+    client.note(check={"good": False, "said": "x", "damaged": [7]})
+    monkeypatch.setitem(program.WANTED, "disk", str(tmp_path / "disk"))
+    monkeypatch.setattr(program.shutil, "chown", lambda *_: None)
+
+    def verify(data: bool) -> None:
+        assert data
+        assert ours.read_text() == "as it was"
+        if not good:
+            raise program.Trouble("still")
+
+    monkeypatch.setattr(client, "verify", verify)
+    if good:
+        client.heal()
+    else:
+        with pytest.raises(program.Trouble, match="still"):
+            client.heal()
+    assert ours.read_text() == ("as it was" if good else "damaged")
+
+
+def test_nothing_is_pruned_while_a_repository_is_damaged(
+    program: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What still can be read may be all that is left."""
+    client.kept.touch()
+    client.note(check={"good": False, "said": "segments of its repository are damaged: 7"})
+    monkeypatch.setattr(client, "archives", lambda: archives("app-1", "app-2", at=NOW))
+    monkeypatch.setattr(client, "surge", lambda _: [])
+    monkeypatch.setattr(client, "prune", lambda _: pytest.fail("it pruned"))
+    with pytest.raises(program.Trouble, match="nothing is pruned"):
+        client.watch()
+
+
 def test_a_name_writes_no_line_of_its_own(client: Any) -> None:
     """It goes into the journal, where the early warning reads."""
     found = list(client.odd(archives("app-1", "app-2") | archives("x\nmonitor: gone", at=0)))
@@ -105,7 +237,7 @@ def test_what_is_pruned_is_known_by_its_id(client: Any, monkeypatch: pytest.Monk
         return ""
 
     monkeypatch.setattr(client, "borg", borg)
-    monkeypatch.setattr(client, "archives", lambda: {n: was[n] for n in was if n not in deleted})
+    monkeypatch.setattr(client, "archives", lambda *_: {n: was[n] for n in was if n not in deleted})
     client.prune(was)
     assert deleted == ["app-1 x"]
     assert client.state["archives"].keys() == {"app-1"}
@@ -122,7 +254,7 @@ def test_nothing_is_compacted_when_more_went(
         return ""
 
     monkeypatch.setattr(client, "borg", borg)
-    monkeypatch.setattr(client, "archives", lambda: archives("app-2"))
+    monkeypatch.setattr(client, "archives", lambda *_: archives("app-2"))
     with pytest.raises(program.Trouble, match="app-1"):
         client.prune(archives("app-1", "app-2"))
     assert "compact" not in words

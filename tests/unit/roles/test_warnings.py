@@ -79,6 +79,7 @@ def malware(**fields: Any) -> dict[str, Any]:
 NFLOG: dict[str, Any] = {"name": "ulogd", "_SYSTEMD_UNIT": "ulogd2.service", "_UID": 101}
 
 FAIL2BAN: dict[str, Any] = {"name": "fail2ban", "_SYSTEMD_UNIT": "fail2ban.service"}
+SAVES: dict[str, Any] = {"name": "tameng-backup", "_SYSTEMD_UNIT": "tameng-backup.service"}
 WEBSITE: dict[str, Any] = {
     "name": "tameng-website", "_SYSTEMD_UNIT": "apache2.service", "_UID": 33,
 }  # fmt: skip
@@ -125,6 +126,8 @@ WEBSITE: dict[str, Any] = {
         (malware(unit="tameng-antivirus-scan.service", left="the disk is full"),
          "malware_left", "budi@app", "Win.Trojan.X-1", ""),
         (malware(test=True), "malware_test", "budi@app", "Win.Trojan.X-1", ""),
+        (entry("app: the run failed (exit-code) and is tried again", **SAVES),
+         "run_failed", "app", "", ""),
         (alert("", severity=1), "grave_seen", "10.0.40.9", "10.0.10.5 tcp/445", "guest"),
         (alert("", severity=2), "odd_seen", "10.0.40.9", "10.0.10.5 tcp/445", "guest"),
     ],
@@ -154,6 +157,9 @@ def test_what_is_an_event(
             _SYSTEMD_UNIT="tameng-antivirus-scan.service",
             _UID=105,
         ),
+        entry("gateway: the run failed (exit-code) and is tried again", **SAVES),
+        entry("app: archives vanished: 3", **SAVES),
+        entry("app: the run failed", "tameng-backup", _SYSTEMD_UNIT="user@1001.service"),
         alert("scan_seen") | {"_SYSTEMD_UNIT": "user@1001.service"},
         entry(
             "all 6 packet processing threads", "suricata", _SYSTEMD_UNIT="tameng-detection.service"

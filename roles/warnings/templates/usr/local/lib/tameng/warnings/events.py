@@ -60,6 +60,7 @@ FINDERS = {"tameng-antivirus-quarantine.service", "tameng-antivirus-scan.service
 BANNED = {"sshd": "login_banned", "tameng-website": "web_login_banned"}
 # The backup server says what is wrong with whose archives; a client's own word is none.
 KEEPERS = {f"tameng-{unit}.service" for unit in ("backup-watch", "backup-verify", "second-copy")}
+SAVES = "tameng-backup.service"  # of itself a client is believed bad news
 GRAVE = 1
 RULES = [
     Rule("login_refused", ("login_refused",), 5, 10, "sedang"),
@@ -86,6 +87,7 @@ RULES = [
     Rule("archives", ("archives_vanished",), 1, 10, "tinggi"),
     Rule("archives_changed", ("archives_changed",), 1, 10, "tinggi"),
     Rule("backup", ("backup_failed",), 1, 10, "sedang"),
+    Rule("backup", ("run_failed",), 3, 60, "sedang"),
     Rule("test", ("test",), 1, 1, "uji", by=("target",)),
 ]
 # Who gets in from an address that was refused so often in the last hour may have guessed.
@@ -143,6 +145,9 @@ def recognise(entry, at, host, zones):
             odd = {"archives changed": "archives_changed", "archives": "archives_vanished"}
             kinds = (kind for word, kind in odd.items() if found["what"].startswith(word))
             return Event(at, host, next(kinds, "backup_failed"), found["client"])
+    elif entry.get("_SYSTEMD_UNIT") == SAVES:
+        if name == BACKUP and said.startswith(f"{host}: the run failed"):
+            return Event(at, host, "run_failed", host)
     elif name == TEST and (entry.get("_UID") == 0 or entry.get("_SYSTEMD_UNIT") == UNIT):
         return Event(at, host, "test", host, said)
     elif entry.get("_TRANSPORT") == "kernel" or entry.get("_SYSTEMD_UNIT") == "ulogd2.service":
