@@ -162,12 +162,18 @@ def _restores(a: Assessment) -> Section:
             "Arsip dipulihkan di mesin lain, hanya dengan kunci yang dititipkan kepada "
             "pemegangnya, lalu dibandingkan dengan sidik SHA-256 berkas dan jumlah baris basis "
             "data yang dicatat ketika arsip dibuat; aplikasinya dijalankan dan dimasuki; "
-            "salinannya kemudian dimusnahkan. RPO: umur arsip ketika dipulihkan. RTO: lama sampai "
-            "semuanya kembali.",
+            "salinannya kemudian dimusnahkan. Di mesinnya sendiri: mesin yang hilang dipasang "
+            "kembali, dan isinya dikembalikan ke tempatnya. RPO: umur arsip ketika dipulihkan. "
+            "RTO: lama sampai semuanya kembali.",
         ),
         (Table("Uji pulih bulan ini", columns, rows),) if rows else (),
         empty="Tidak ada uji pulih yang tercatat bulan ini.",
     )
+
+
+def where(record: Data) -> str:
+    """A machine that was lost got its own back; else it was a rehearsal elsewhere."""
+    return "di mesinnya sendiri" if "placed" in record else f"di {record['on']}"
 
 
 def _restore(a: Assessment, name: str, record: Data, evidence: str) -> Row:
@@ -195,7 +201,7 @@ def _restore(a: Assessment, name: str, record: Data, evidence: str) -> Row:
     return Row(
         (
             Cell(name, (evidence,)),
-            Cell(words.day_and_hour(when, a.court.tz), (f"di {record['on']}",)),
+            Cell(words.day_and_hour(when, a.court.tz), (where(record),)),
             Cell(
                 record.get("archive") or DASH,
                 (f"ID {record['id'][:16]}…",) if record.get("id") else (),

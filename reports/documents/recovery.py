@@ -10,7 +10,7 @@ from typing import Any
 from reports import words
 from reports.assess import Assessment
 from reports.documents import frame
-from reports.documents.backup_restorasi import ARCHIVES, COPIES, RESTORES, SECOND, sources
+from reports.documents.backup_restorasi import ARCHIVES, COPIES, RESTORES, SECOND, sources, where
 from reports.documents.parts import DASH, Cell, Column, Row, Section, Table
 
 ESCROW = "backup_escrow_opens"
@@ -131,7 +131,7 @@ def _how(keeps: bool, saved: bool) -> Cell:
     if keeps:
         return Cell("Pasang Debian, lalu bawa salinan", ("tameng apply", "docs/how-to/disaster.md"))
     if saved:
-        return Cell("Pasang Debian", ("tameng apply", "docs/how-to/restore.md"))
+        return Cell("Pasang Debian", ("tameng apply", "docs/how-to/disaster.md"))
     return Cell("Pasang Debian", ("tameng apply",))
 
 
@@ -142,7 +142,7 @@ def _proven(a: Assessment, records: list[Data]) -> Cell:
     when = dt.datetime.fromtimestamp(good[-1]["kept"], a.court.tz)
     return Cell(
         f"Isinya, {words.day_and_hour(when, a.court.tz)}",
-        (f"dalam {words.decimal(good[-1]['rto_minutes'])} menit", f"di {good[-1]['on']}"),
+        (f"dalam {words.decimal(good[-1]['rto_minutes'])} menit", where(good[-1])),
         "pass",
     )
 
