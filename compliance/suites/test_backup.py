@@ -33,52 +33,7 @@ CHATTER = re.compile(
 SIZES = {"M": 2**20, "G": 2**30, "T": 2**40}
 REHEARSAL = Path(__file__).with_name("stolen_key.py").read_text()
 
-# The same at the second site, whose door has one file of keys.
-SECOND_REHEARSAL = r"""
-import hashlib, json, os, re, subprocess
-from pathlib import Path
-
-def run(*argv, stdin="", env=None):
-    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, env=env)
-    return done.stdout + done.stderr
-
-def as_account(command, asked, stdin=""):
-    env = {**os.environ, "SSH_ORIGINAL_COMMAND": asked}
-    return run("runuser", "-u", "second-site", "--", "sh", "-c", command, stdin=stdin, env=env)
-
-def put(text, told):
-    return f"{told} {len(text)}\n{text}"
-
-door = "/etc/tameng/second_site/sshd_config"
-said = run("sshd", "-T", "-f", door, "-C", "user=second-site,host=x,addr=192.0.2.1")
-files = re.search(r"^authorizedkeysfile (.+)$", said, re.M)[1].split()
-there = [Path(file) for file in files if Path(file).exists()]
-keys = [key for file in there for key in file.read_text().splitlines() if key]
-found, text, other = [], "an archive", "noise here"
-told = hashlib.sha256(text.encode()).hexdigest()
-for key in keys:
-    option = re.match(r'(?:[^" ]*,)?command="((?:[^"\\]|\\.)*)"', key)
-    command = option[1] if option else ""
-    one = dict(name="", command=command)
-    found.append(one)
-    if not command:
-        continue
-    folder = Path(command.split()[-1])
-    one["name"] = folder.name
-    one["restricted"] = "restrict" in key.split(" ssh-")[0].replace(option[0], "").split(",")
-    run("mount", "-t", "tmpfs", "-o", "mode=700", "tmpfs", str(folder))
-    run("chown", "second-site:second-site", str(folder))
-    one["said"] = as_account(command, "echo at$((20+3))")[:200]
-    one["said"] += as_account(command, "put x", put(text, told)).strip()
-    one["listed"] = as_account(command, "close x", f"{told}  repository/config\n").strip()
-    as_account(command, "put x", put(other, told))
-    as_account(command, "close x", "")
-    as_account(command, f"rm -rf {folder}")
-    as_account(command, "delete x")
-    kept = as_account(command, f"get x {one['listed']}")
-    one["left"] = kept.endswith(text)
-print(json.dumps(found))
-"""
+SECOND_REHEARSAL = Path(__file__).with_name("stolen_copy_key.py").read_text()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,59 +16,7 @@ from compliance.suite import Ask, Evidence, control
 Public = Callable[[str], Any]
 UNIT = "tameng-file-share.service"
 QUIET = "-s /dev/null --option='client min protocol=CORE'"
-# A person of the first share, with a password that only lives here: his PC asks for no encryption,
-# and the daemon says how it came in; then he goes to a share that is not his.
-REHEARSAL = r"""
-import json, os, pwd, secrets, subprocess, sys, time
-conf, shares = sys.argv[1], json.loads(sys.argv[2])
-def run(*argv, stdin=""):
-    done = subprocess.run(argv, input=stdin, capture_output=True, text=True)
-    return (done.stdout + done.stderr).strip()
-for at in ("/var/lib/samba", "/var/cache/samba", "/run"):
-    run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", at)
-for at in ("/run/samba", "/var/lib/samba/private"):
-    os.makedirs(at)
-run("ip", "link", "set", "lo", "up")
-word = secrets.token_hex(12)
-first = next(iter(shares))
-who = shares[first][0]
-told = run("smbpasswd", "-c", conf, "-s", "-a", who, stdin=f"{word}\n{word}\n")
-it = subprocess.Popen(["smbd", "--foreground", "-s", conf],
-                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                      stderr=subprocess.DEVNULL)
-os.environ["PASSWD"] = word
-def client(share, *more):
-    return ["smbclient", f"//127.0.0.1/{share}", "-s", "/dev/null", "-U", who, "-m", "SMB3",
-            "--client-protection=off", *more]
-def visit(share):
-    return run(*client(share, "-c", "ls"))
-def sessions():
-    quiet = dict(stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    with subprocess.Popen(client(first), **quiet) as pc:
-        for _ in range(50):
-            told = run("smbstatus", "-s", conf, "--json")
-            told = told[told.find("{"):told.rfind("}") + 1]
-            seen = json.loads(told or "{}")
-            if seen.get("tcons"):  # from here on he gets at files
-                break
-            time.sleep(0.1)
-        pc.stdin.close()
-    return seen.get("sessions", {})
-try:
-    for _ in range(50):
-        if "REFUSED" not in visit(first):
-            break
-        time.sleep(0.1)
-    others = [name for name, people in shares.items() if who not in people]
-    print(json.dumps(dict(
-        who=who, made=told[-200:], listed=visit(first)[-100:],
-        sealed=[one["encryption"] for one in sessions().values()],
-        others={name: visit(name)[-100:] for name in others},
-    )))
-finally:
-    it.terminate()
-    it.wait(10)
-"""
+REHEARSAL = Path(__file__).with_name("persons_pc.py").read_text()
 
 
 @pytest.fixture
