@@ -367,7 +367,7 @@ RESTORED = [
     _restore(
         "2026-11-20", **APP, rpo_hours=0.5, rto_minutes=1.26, bytes=5_767_168, files=1_204,
         application={"name": "wordpress", "title": "Pengadilan Agama Penajam", "user": "pengelola"},
-        tables=12, rows=15_530,
+        tables=12, rows=15_530, on="app", placed={"files": 310, "bytes": 4_194_304},
     ),
 ]  # fmt: skip
 ARCHIVED: dict[tuple[str, str], dict[str, Any]] = {
