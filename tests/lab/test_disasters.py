@@ -1,5 +1,7 @@
 """Machines that are lost: no disk, no keys, no cable. Each is there again by the commands of
-docs/how-to/disaster.md, which are read from that page, and is what it was."""
+docs/how-to/disaster.md, which are read from that page, and is what it was.
+
+A lab of some hosts only needs all whose archives are kept (backup_clients), and the server."""
 
 from __future__ import annotations
 
@@ -42,6 +44,16 @@ $id = wp_insert_user(["user_login" => "{EDITOR}", "user_pass" => "{PASSWORD}", "
 foreach (range(1, 30) as $n) wp_insert_post(["post_title" => "Putusan $n", "post_author" => $id,
     "post_content" => str_repeat("Menimbang. ", 200), "post_status" => "publish"]);'
 install -D -o www-data -g www-data /etc/services {UPLOAD}
+"""
+
+# As if nobody had pruned for a day.
+PRUNE = """
+python3 - <<'END'
+import json, pathlib
+for file in pathlib.Path("/var/lib/tameng/backup").glob("*.json"):
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"pruned": 0}))
+END
+systemctl start tameng-backup-watch.service || true
 """
 
 
@@ -198,6 +210,7 @@ def test_the_backup_server_comes_back_from_the_disk(lab: str, lab_limit: str | N
     ansible_playbook("playbooks/offline_copy.yml")
     clients = (WEBSITE, GATEWAY, "monitor")
     copied = {host: archives(host) for host in clients}
+    newest = {host: json.loads(on(host, f"{CLIENT} newest"))["name"] for host in clients}
     # The lab's disk is memory of the machine's own: carrying what is on it stands for carrying it.
     carried = run(*over_ssh(f"sudo tar -C {DISK} -c .")).stdout
     lose(lab, SERVER)
@@ -207,8 +220,13 @@ def test_the_backup_server_comes_back_from_the_disk(lab: str, lab_limit: str | N
     rebuilt(lab, SERVER, "The backup server", lab_limit)
     timed(SERVER, began)
     for host in clients:
-        on(host, "systemctl start tameng-backup.service")
         assert copied[host] < archives(host)
+    on(SERVER, PRUNE)
+    for host in clients:
+        assert newest[host] in archives(host), "the mark of the new beginning took its place"
+        before = archives(host)
+        on(host, "systemctl start tameng-backup.service")
+        assert before < archives(host)
 
 
 def over_ssh(command: str) -> list[str]:
