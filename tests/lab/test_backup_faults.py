@@ -29,6 +29,7 @@ VICTIM, SERVER = "app", "backup"
 CLIENT = "/usr/local/lib/tameng/backup"
 KEEPER = "/usr/local/lib/tameng/backup_server"
 REPOSITORY = f"/srv/backup/{VICTIM}/repository"
+AT_WORK = "/usr/local/lib/at-work/borg"  # nothing starts from folders for anybody's files
 LOCK = f"{REPOSITORY}/lock.exclusive"
 DISK = "/media/luar-jaringan"
 MACHINES = ROOT / "lab/roles/machines/files/machines"
@@ -312,12 +313,13 @@ def test_a_lock_of_nobody_is_taken_away(before: set[str]) -> None:
     on(
         SERVER,
         f"{WATCH}; mkdir {LOCK}; touch {LOCK}/elsewhere@123.1-0;"
-        " install -m 755 /bin/sleep /var/tmp/borg;"
-        f" runuser -u backup-{VICTIM} -- /var/tmp/borg 300 >/dev/null 2>&1 &",
+        f" install -D -m 755 /bin/sleep {AT_WORK};"
+        f" (runuser -u backup-{VICTIM} -- {AT_WORK} 300 >/dev/null 2>&1 &);"
+        f" timeout 20 sh -c 'until pgrep -x -u backup-{VICTIM} borg; do sleep 0.1; done'",
     )
     on(SERVER, WATCH)
     assert on(SERVER, f"ls {LOCK}") == "elsewhere@123.1-0"
-    on(SERVER, f"pkill -x -u backup-{VICTIM} borg; {WATCH}; ! ls {LOCK} 2>/dev/null")
+    on(SERVER, f"pkill -x -u backup-{VICTIM} borg; {WATCH}; ! ls {LOCK} 2>/dev/null; rm {AT_WORK}")
     whole(before)
 
 
