@@ -319,7 +319,10 @@ def test_a_lock_of_nobody_is_taken_away(before: set[str]) -> None:
     )
     on(SERVER, WATCH)
     assert on(SERVER, f"ls {LOCK}") == "elsewhere@123.1-0"
-    on(SERVER, f"pkill -x -u backup-{VICTIM} borg; {WATCH}; ! ls {LOCK} 2>/dev/null && rm {AT_WORK}")
+    on(
+        SERVER,
+        f"pkill -x -u backup-{VICTIM} borg; {WATCH}; ! ls {LOCK} 2>/dev/null && rm {AT_WORK}",
+    )
     whole(before)
 
 
