@@ -131,6 +131,11 @@ def furnish(name: str, tree: str, folder: Path) -> Bare:
     written["global"] = settings
     with (upper / "etc/pip.conf").open("w") as file:
         written.write(file)
+    for named in map(Path, settings.values()):  # a file of constraints
+        if named.is_absolute() and named.is_file() and str(named) != cert:
+            there = upper / named.relative_to("/")
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(named, there)
     machine.run(
         "sh",
         "-ec",
