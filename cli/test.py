@@ -17,6 +17,7 @@ examples:
   sudo ./tameng test                    everything, in a lab of its own that is taken down again
   ./tameng test unit                    no root, no network, within a minute
   ./tameng test lint types              two parts
+  sudo ./tameng test disasters          hosts that are lost and rebuilt, archives in every trouble
   sudo ./tameng test lab -k sabotage --keep
                                         some of the lab's tests; the lab stays up for the next time
 """
@@ -25,6 +26,9 @@ _TAMENG = [sys.executable, "-m", "cli"]
 _CODE = ["inputs", "compliance", "reports", "cli", "plugins", "tests", "benchmarks"]
 _PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=5"]
 _SYNTAX = [str(_BIN / "ansible-playbook"), "--syntax-check", "playbooks/site.yml"]
+_KERNEL = "tests/lab/test_kernel.py"
+# Machines and archives that are lost in every way that we know of.
+_DISASTERS = ("tests/lab/test_disasters.py", "tests/lab/test_backup_faults.py")
 PARTS: dict[str, list[list[str]]] = {
     "lint": [
         [str(_BIN / "ruff"), "check"],
@@ -36,11 +40,12 @@ PARTS: dict[str, list[list[str]]] = {
     ],
     "types": [[str(_BIN / "mypy"), *_CODE]],
     "unit": [[*_PYTEST, "tests/unit", "tests/test_architecture.py"]],
-    "lab": [[*_PYTEST, "tests/lab", "--ignore", "tests/lab/test_kernel.py"]],
-    "kernel": [[*_PYTEST, "tests/lab/test_kernel.py"]],
+    "lab": [[*_PYTEST, "tests/lab", *(f"--ignore={file}" for file in (_KERNEL, *_DISASTERS))]],
+    "disasters": [[*_PYTEST, *_DISASTERS]],
+    "kernel": [[*_PYTEST, _KERNEL]],
 }
-# An emulated machine takes longer than all the rest: asked for by name.
-_ALONE = {"kernel"}
+# They take a quarter of an hour, and more than an hour: asked for by name.
+_ALONE = {"disasters", "kernel"}
 # Never the lab that somebody may be looking at: tests break hosts.
 _LAB = {"TAMENG_LAB": "test", "TAMENG_LAB_SUBNET": "10.216"}
 
@@ -54,7 +59,10 @@ def add(verbs: Verbs) -> None:
         examples=_EXAMPLES,
     )
     parser.add_argument(
-        "part", nargs="*", type=_part, help=f"of {', '.join(PARTS)}; all but kernel without one"
+        "part",
+        nargs="*",
+        type=_part,
+        help=f"of {', '.join(PARTS)}; without one all but the last two",
     )
     parser.add_argument("-k", metavar="EXPRESSION", help="only the tests that match, as pytest's")
     parser.add_argument("--keep", action="store_true", help="leave the test lab up")
@@ -65,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     """0 when all that was asked for passed, else 1."""
     for part in args.part or [name for name in PARTS if name not in _ALONE]:
         failed = any(_run(command, args.k) for command in PARTS[part])
-        if part == "lab" and not args.keep:
+        if part in ("lab", "disasters") and not args.keep:
             _run([*_TAMENG, "lab", "down"], None)
         if failed:
             print(f"tameng: the part {part} failed, see above", file=sys.stderr)
