@@ -57,6 +57,7 @@ TAGS = {
     "antivirus_mirror": "logging,antivirus,antivirus_mirror",
     "backup": "logging,backup",
     "backup_server": "logging,backup,backup_server",
+    "file_share": "logging,file_share",
     "second_copy": "logging,backup,backup_server,second_copy",
     "second_site": "logging,second_site",
 }
