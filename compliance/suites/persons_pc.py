@@ -54,7 +54,7 @@ def sessions(conf: str, who: str, share: str) -> dict[str, Any]:
 
 
 def main(conf: str, shares: dict[str, list[str]]) -> None:
-    for at in ("/var/lib/samba", "/var/cache/samba", "/run"):
+    for at in ("/var/lib/samba", "/var/cache/samba", "/var/log/samba", "/run"):
         run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", at)
     for folder in ("/run/samba", "/var/lib/samba/private"):
         Path(folder).mkdir()
