@@ -14,7 +14,6 @@ import pytest
 from compliance.suite import Ask, Evidence, control
 
 Public = Callable[[str], Any]
-UNIT = "tameng-file-share.service"
 QUIET = "-s /dev/null --option='client min protocol=CORE'"
 REHEARSAL = Path(__file__).with_name("persons_pc.py").read_text()
 
