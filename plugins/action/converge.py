@@ -1,7 +1,10 @@
 """The controller's half of ``converge``: render a role's ``templates/`` by target path, send all of
 it over in one round trip, and confirm over a *new* login what could have cut the operator off.
 
-Parameters are those of ``plugins/modules/converge.py``, but for `files`, which is made here from:
+The host's half (``plugins/module_utils/tameng``) travels along, without Ansible's own module code:
+to compile that is most of what a module costs a host that needs nothing (docs/adr/0066).
+
+Parameters are those of ``plugins/modules/converge.py``, and these, of which its files are made:
 
 templates   the folder whose tree mirrors the host's; the role's ``templates/`` unless given.
             ``NAME.j2`` is rendered to NAME, anything else is sent as it is. A path that `absent`
@@ -13,19 +16,97 @@ attributes  {path: {mode, owner, group, validate}} for what isn't root's, 0644 (
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import os
 import time
+import zipfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
+
+
+def _listed(elements: str, **more: object) -> dict[str, object]:
+    return {"type": "list", "elements": elements, "default": [], **more}
+
+
+SPEC: dict[str, dict[str, object]] = {
+    "name": {"type": "str", "required": True},
+    "packages": _listed("str"),
+    "purge": _listed("str"),
+    "protected": _listed("str"),
+    "lists_max_age": {"type": "int", "default": 21600},
+    "absent": _listed("str"),
+    "states": _listed(
+        "dict",
+        options={
+            "name": {"type": "str", "required": True},
+            "check": {"type": "str", "required": True},
+            "make": {"type": "str", "required": True},
+        },
+    ),
+    "verify": _listed("str"),
+    "units": _listed(
+        "dict",
+        options={
+            "name": {"type": "str", "required": True},
+            "enabled": {"type": "bool"},
+            "active": {"type": "bool"},
+            "masked": {"type": "bool", "default": False},
+            "watch": _listed("str"),
+            "by": {"type": "str", "choices": ["restart", "reload"], "default": "restart"},
+        },
+    ),
+    "keep": _listed("str"),
+    "save": {"type": "str"},
+    "restore": {"type": "str"},
+    "bring": _listed("str"),
+    "way_in": {
+        "type": "dict",
+        "default": {},
+        "options": {
+            "groups": {"type": "list", "elements": "str"},
+            "users": {"type": "list", "elements": "str"},
+            "networks": {"type": "list", "elements": "str"},
+            "sources": {"type": "list", "elements": "str"},
+        },
+    },
+    "confirm": {"type": "dict", "options": {"seconds": {"type": "int", "required": True}}},
+}
+HALF = Path(__file__).resolve().parents[1] / "module_utils" / "tameng"
+# Read from its standard input: nothing of it is left on the host's disk.
+BOOT = """import base64, json, os, sys
+half = os.memfd_create("tameng")
+os.write(half, base64.b64decode({half!r}))
+sys.path.insert(0, f"/proc/self/fd/{{half}}")
+from tameng.converge import answer
+print(json.dumps(answer(json.loads({asked!r}))))
+"""
 
 ATTRIBUTES = {"mode", "owner", "group", "validate"}
 BACK = {"restored": "took it back by itself and is as it was before", "unknown": "never began it"}
 PATIENCE = 30  # seconds beyond the host's own, to find it again
+
+
+def _packed() -> str:
+    """The host's half as one archive, which Python imports from."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for source in sorted(HALF.glob("*.py")):
+            archive.write(source, f"tameng/{source.name}")
+    return base64.b64encode(packed.getvalue()).decode()
+
+
+# Once for all hosts: Ansible loads this file before it forks for each of them.
+PACKED = _packed()
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible ships no types
@@ -44,12 +125,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible ships no types
         args.setdefault("name", role.get_name() if role else "change")
         top = args.pop("templates", None) or (Path(role._role_path) / "templates" if role else None)
         attributes = args.pop("attributes", {})
+        args = _valid(args)
         args["files"] = self._files(
-            Path(top) if top else None, attributes, args.get("absent") or [], variables
+            Path(top) if top else None, attributes, args["absent"], variables
         )
         # Named here, so that the host can be asked about it even when its answer was lost.
         args["saved"] = f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{args['name']}"
-        seconds = int((args.get("confirm") or {}).get("seconds", 0))
+        seconds = (args["confirm"] or {}).get("seconds", 0)
         if seconds and not self._task.check_mode:
             # A host that can't be reached to begin with isn't one that a change has cut off.
             self._low_level_execute_command("exit 0", sudoable=False)
@@ -63,15 +145,22 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible ships no types
             return result
         return self._confirm(args["saved"], seconds, result, variables)
 
-    def _module(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
-        # What is logged there by Ansible is every parameter, whole files among them.
-        result: dict[str, Any] = self._execute_module(
-            module_name="converge",
-            module_args=args,
-            task_vars={**variables, "ansible_no_target_syslog": True},
+    def _module(self, asked: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        """What the host's half answers; it fails with a sentence, also where it never began."""
+        python = variables.get("ansible_python_interpreter") or constants.config.get_config_value(
+            "INTERPRETER_PYTHON", variables=variables
         )
-        if result.get("unreachable"):
-            raise AnsibleConnectionFailure(str(result.get("msg")))
+        told = json.dumps(asked | {"check": self._task.check_mode}, default=str)
+        done = self._low_level_execute_command(
+            f"{self._compute_environment_string()} {self._templar.template(python)} -".strip(),
+            in_data=BOOT.format(half=PACKED, asked=told).encode(),
+        )
+        try:
+            result: dict[str, Any] = json.loads(done["stdout"])
+        except ValueError:
+            words = (done["stderr"].strip() or done["stdout"].strip()).splitlines()
+            said = words[-1] if words else "it said nothing"
+            return {"failed": True, "msg": f"no answer ({done['rc']}): {said}", **done}
         return result
 
     def _confirm(
@@ -157,6 +246,24 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible ships no types
             overrides={"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True},
         )
         return str(rendered)
+
+
+def _valid(args: dict[str, Any]) -> dict[str, Any]:
+    """With the defaults of what isn't given."""
+    checked = ArgumentSpecValidator(SPEC).validate(_plain(args))
+    if checked.error_messages:
+        raise AnsibleActionFail("; ".join(checked.error_messages))
+    valid: dict[str, Any] = checked.validated_parameters
+    return valid
+
+
+def _plain(value: Any) -> Any:
+    """What Ansible would template only when it is looked at, looked at."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
 
 
 def _file(path: str, content: str | None, mode: str, given: dict[str, str]) -> dict[str, Any]:

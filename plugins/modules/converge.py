@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # GPL-3.0-or-later (see LICENSE)
-"""The host's half of the converge action."""
+"""What the converge action takes and returns. There is no code here: the action brings the host's
+half along (``plugins/module_utils/tameng``)."""
 
 from __future__ import annotations
 
@@ -9,26 +10,29 @@ DOCUMENTATION = r"""
 module: converge
 short_description: Make a role's packages, files, states and units so, in one round trip
 description:
-  - The action plugin of the same name renders the role's C(templates/) and calls this module with
-    the outcome. The module looks at the host, and says or makes what differs.
+  - The action plugin of the same name renders the role's C(templates/), and asks the host's half
+    with the outcome, which looks at the host, and says or makes what differs.
   - "The order is: refuse what would lock the operator out; install missing packages; validate new
     files; save the old state; arm the way back (with O(confirm)); write the files; make the states;
     run O(verify); bring the units up to date. When a step fails the old state is restored at once."
   - Supports check mode and diff.
 options:
   name: {description: What the change is called; the role's name unless given., type: str}
-  phase:
-    description: V(converge) does the work; the action plugin alone uses the others.
-    choices: [converge, confirm, status]
-    default: converge
-    type: str
-  saved:
-    description: The name of the saved state; set by the action plugin.
-    type: str
-    required: true
+  templates:
+    description: The folder whose tree mirrors the host's; the role's C(templates/) unless given.
+    type: path
+  attributes:
+    description: >-
+      Mode, owner, group and a command that validates, by path, of what isn't root's, 0644.
+    type: dict
   packages: {description: Packages that must be installed., type: list, elements: str, default: []}
   purge:
     description: Packages (or patterns) that must not be there.
+    type: list
+    elements: str
+    default: []
+  protected:
+    description: Packages that O(purge) must not take along.
     type: list
     elements: str
     default: []
@@ -45,11 +49,6 @@ options:
     description: Seconds after which apt's lists are asked for anew before a package is installed.
     type: int
     default: 21600
-  files:
-    description: Written by the action plugin, from C(templates/) and C(attributes).
-    type: list
-    elements: dict
-    default: []
   absent: {description: Paths or patterns to remove., type: list, elements: str, default: []}
   verify:
     description: Commands that must succeed once files and states are so, before any unit is told.
@@ -82,6 +81,11 @@ options:
         elements: str
         default: []
       by: {choices: [restart, reload], default: restart, type: str, description: How it is told.}
+  bring:
+    description: Files whose text the result has in C(brought), by path; not in check mode.
+    type: list
+    elements: str
+    default: []
   way_in:
     description: What the operator's present login is held against before anything changes.
     type: dict
@@ -108,92 +112,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes: {description: A line for each thing that differs., type: list, returned: always}
+brought: {description: "The text of O(bring), by path.", type: dict, returned: always}
 changed_files: {description: The paths among them., type: list, returned: always}
 not_validated: {description: What check mode could not validate., type: list, returned: always}
 """
-
-import os  # noqa: E402
-import syslog  # noqa: E402
-
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
-from ansible.module_utils.tameng.converge import confirm, converge, status  # noqa: E402
-from ansible.module_utils.tameng.shell import Refused  # noqa: E402
-
-
-def listed(elements: str, **more: object) -> dict[str, object]:
-    return {"type": "list", "elements": elements, "default": [], **more}
-
-
-SPEC: dict[str, dict[str, object]] = {
-    "name": {"type": "str"},
-    "phase": {"type": "str", "choices": ["converge", "confirm", "status"], "default": "converge"},
-    "saved": {"type": "str", "required": True},
-    "packages": listed("str"),
-    "purge": listed("str"),
-    "keep": listed("str"),
-    "save": {"type": "str"},
-    "restore": {"type": "str"},
-    "lists_max_age": {"type": "int", "default": 21600},
-    "files": listed("dict"),
-    "absent": listed("str"),
-    "verify": listed("str"),
-    "states": listed(
-        "dict",
-        options={
-            "name": {"type": "str", "required": True},
-            "check": {"type": "str", "required": True},
-            "make": {"type": "str", "required": True},
-        },
-    ),
-    "units": listed(
-        "dict",
-        options={
-            "name": {"type": "str", "required": True},
-            "enabled": {"type": "bool"},
-            "active": {"type": "bool"},
-            "masked": {"type": "bool", "default": False},
-            "watch": listed("str"),
-            "by": {"type": "str", "choices": ["restart", "reload"], "default": "restart"},
-        },
-    ),
-    "way_in": {
-        "type": "dict",
-        "default": {},
-        "options": {
-            "groups": {"type": "list", "elements": "str"},
-            "users": {"type": "list", "elements": "str"},
-            "networks": {"type": "list", "elements": "str"},
-            "sources": {"type": "list", "elements": "str"},
-        },
-    },
-    "confirm": {
-        "type": "dict",
-        "options": {
-            "seconds": {"type": "int", "required": True},
-        },
-    },
-}
-
-
-def main() -> None:
-    # sudo's own is for people's files: what a package or a remedy writes must stay readable.
-    os.umask(0o022)
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    try:
-        if module.params["phase"] == "confirm":
-            result = confirm(module.params["saved"])
-        elif module.params["phase"] == "status":
-            result = status(module.params["saved"])
-        else:
-            result = converge(module.params, module.check_mode)
-    except Refused as exc:
-        module.fail_json(msg=str(exc))
-    if result["changed"] and not module.check_mode:
-        # In place of Ansible's own line, which would hold whole files: the action switches it off.
-        syslog.openlog("tameng")
-        syslog.syslog(f"{module.params['name']}: {'; '.join(result['changes'])}")
-    module.exit_json(**result)
-
-
-if __name__ == "__main__":
-    main()

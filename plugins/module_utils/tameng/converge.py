@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import syslog
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from . import files, history, packages, states, units, way_in
@@ -27,7 +30,7 @@ class Plan:
 
 
 class Host:
-    """What the role wants of this host (the module's parameters)."""
+    """What the role wants of this host (the action's parameters)."""
 
     def __init__(self, wanted: dict[str, Any]) -> None:
         self.wanted = wanted
@@ -59,12 +62,35 @@ class Host:
         return Plan(plan.files, found, unmasking + steps).told()
 
 
+def answer(asked: dict[str, Any]) -> dict[str, Any]:
+    """What the controller's half asks, which waits for one JSON document: `converge` does the work
+    (its parameters, and `saved`, the name that the old state gets), `confirm` and `status` ask for
+    what became of it."""
+    # sudo's own is for people's files: what a package or a remedy writes must stay readable.
+    os.umask(0o022)
+    try:
+        match asked.get("phase"):
+            case "confirm":
+                return confirm(asked["saved"])
+            case "status":
+                return status(asked["saved"])
+        result = converge(asked, asked["check"])
+    except Refused as exc:
+        return {"failed": True, "msg": str(exc)}
+    if result["changed"] and not asked["check"]:
+        syslog.openlog("tameng")
+        syslog.syslog(f"{asked['name']}: {'; '.join(result['changes'])}")
+    brought = [] if asked["check"] else map(Path, asked["bring"])
+    return result | {"brought": {str(path): path.read_text() for path in brought}}
+
+
 def converge(wanted: dict[str, Any], check: bool) -> dict[str, Any]:
     """Make the host so. The result's `changes` name each thing that was (or would be) changed."""
     login = way_in.present()
     way_in.refuse(wanted["way_in"], login)
     missing = packages.missing(wanted["packages"])
     needless = packages.installed(wanted["purge"])
+    packages.refuse(needless, wanted["protected"])
     told = [f"package {name}: installed" for name in missing]
     told += [f"package {name}: purged" for name in needless]
     host = Host(wanted)

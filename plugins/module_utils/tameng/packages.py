@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
-from .shell import must, run
+from .shell import Refused, must, run
 
 LISTS = Path("/var/lib/apt/lists")
 QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
@@ -23,6 +24,18 @@ def installed(names: list[str]) -> list[str]:
         return []
     said = run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *names]).out
     return [line.split()[0] for line in said.splitlines() if line.endswith(" installed")]
+
+
+def refuse(needless: list[str], protected: list[str]) -> None:
+    """Where purging would take along what holds this host."""
+    if not needless or not protected:
+        return
+    said = must(["apt-get", "-s", "-q", "purge", *needless]).out
+    lost = re.findall(r"^(?:Purg|Remv) (\S+)", said, re.MULTILINE)
+    if taken := sorted(set(lost) & set(protected)):
+        raise Refused(
+            f"to purge {' '.join(needless)} would take {' '.join(taken)} along, which is protected"
+        )
 
 
 def purge(names: list[str]) -> None:

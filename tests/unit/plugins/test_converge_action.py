@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
+import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -88,6 +90,43 @@ def test_a_tree_is_rendered_by_target_path(plugin: Any, tmp_path: Path) -> None:
     ]
     with pytest.raises(AnsibleActionFail, match="unknown"):
         plugin._files(tmp_path, {"/etc/key": {"colour": "red"}}, [], {})
+
+
+def test_what_is_asked_is_checked_before_the_host_is() -> None:
+    """With defaults; what nobody knows is named."""
+    checked = action._valid({"name": "change", "units": [{"name": "a.service"}]})
+    assert (checked["packages"], checked["confirm"], checked["units"][0]["by"]) == (
+        [],
+        None,
+        "restart",
+    )
+    with pytest.raises(AnsibleActionFail, match="packges"):
+        action._valid({"name": "change", "packges": []})
+    with pytest.raises(AnsibleActionFail, match="restart, reload"):
+        action._valid({"name": "change", "units": [{"name": "a.service", "by": "stop"}]})
+
+
+def test_the_host_s_half_travels_whole(plugin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers on a machine that has nothing but Python; what doesn't answer fails in words."""
+
+    def command(argv: str, in_data: bytes) -> dict[str, Any]:
+        done = subprocess.run(
+            argv.split(), input=in_data, capture_output=True, cwd="/", check=False, env={}
+        )
+        return {
+            "rc": done.returncode,
+            "stdout": done.stdout.decode(),
+            "stderr": done.stderr.decode(),
+        }
+
+    plugin._low_level_execute_command = command
+    plugin._task = SimpleNamespace(check_mode=False, environment=None)
+    monkeypatch.setattr(plugin, "_compute_environment_string", str)
+    variables = {"ansible_python_interpreter": f"{sys.executable} -I"}
+    asked = {"phase": "status", "saved": "no such 'change' \u2026"}
+    assert plugin._module(asked, variables) == {"changed": False, "state": "unknown"}
+    lost = plugin._module({"phase": "status"}, variables)
+    assert (lost["failed"], lost["msg"]) == (True, "no answer (1): KeyError: 'saved'")
 
 
 def test_a_new_login_confirms(plugin: Any) -> None:

@@ -237,6 +237,17 @@ def test_only_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> Non
     assert packages.missing(["chrony", "nftables", "sudo"]) == ["nftables", "sudo"]
 
 
+def test_nothing_that_holds_the_host_is_purged_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    """apt is asked only where there is something to purge; by what it says, not by its status."""
+    said = "Reading package lists...\nPurg sudo [1.9]\nRemv ssh-askpass [1]\n"
+    monkeypatch.setattr(packages, "must", lambda _argv: Done("apt-get", 0, said, ""))
+    packages.refuse(["rsh-client"], ["cron"])
+    with pytest.raises(Refused, match="rsh-client would take sudo along"):
+        packages.refuse(["rsh-client"], ["cron", "sudo"])
+    monkeypatch.setattr(packages, "must", pytest.fail)
+    packages.refuse([], ["sudo"])
+
+
 @pytest.mark.parametrize(
     ("networks", "sources", "complaint"),
     [
