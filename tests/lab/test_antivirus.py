@@ -114,6 +114,21 @@ def test_ruined_signatures_are_taken_away() -> None:
     until(30, lambda: on(HOST, "antivirus ready && echo ready || true") == "ready")
 
 
+def test_a_folder_that_is_another_one_now_is_guarded_too() -> None:
+    """A disk is mounted where the guard knew a folder: the role sees that, and guards the disk."""
+    on(HOST, "mount -t tmpfs tmpfs /srv && mkdir /srv/budi")
+    try:
+        on(HOST, EICAR + BAD)
+        assert not refused(BAD)
+        on(HOST, f"rm {BAD}")
+        apply(HOST)
+        on(HOST, EICAR + BAD)
+        assert refused(BAD)
+    finally:
+        on(HOST, "umount -l /srv; systemctl restart tameng-antivirus-access.service")
+        on(HOST, "antivirus guarded")
+
+
 def test_a_bomb_neither_fills_the_disk_nor_stops_the_engine() -> None:
     """A gigabyte of nothing in a megabyte, opened in a guarded folder."""
     on(

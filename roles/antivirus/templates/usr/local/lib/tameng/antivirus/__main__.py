@@ -7,11 +7,13 @@ antivirus test               write the EICAR test file into each guarded folder,
 antivirus facts              all that an audit asks, as JSON
 antivirus scan | watch       what the timer and the service run
 antivirus ready | mend | wait PID    for the role: whether the engine loads its signatures
+antivirus guarded            for the role: whether the kernel asks about each guarded folder
 antivirus begin              for the role: from now on the first scan is due
 """
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -25,8 +27,9 @@ import scanning
 
 SETTINGS = Path("/etc/tameng/antivirus/settings.json")
 SIGNATURES = Path("/var/lib/clamav")
-ENGINE = "tameng-antivirus.service"
+ENGINE, ACCESS = "tameng-antivirus.service", "tameng-antivirus-access.service"
 PATIENCE = 400
+BEGINS = 20  # seconds that the guard may take to name its folders to the kernel
 AGAIN = 60  # seconds after which what was left is looked at once more, if somebody opens it
 
 
@@ -77,11 +80,13 @@ def wait(pid):
 
 
 def state():
-    shown = subprocess.run(
-        ["systemctl", "show", "-p", "ActiveState", "-p", "SubState", "--value", ENGINE],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return shown.stdout.split()
+    return shown(ENGINE, "ActiveState", "SubState")
+
+
+def shown(unit, *properties):
+    asked = [word for name in properties for word in ("-p", name)]
+    argv = ["systemctl", "show", *asked, "--value", unit]
+    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.split()
 
 
 def ready():
@@ -111,6 +116,34 @@ def mend():
     Path(quarantine.HOME, "asked").unlink(missing_ok=True)
     subprocess.run(["systemctl", "reset-failed", ENGINE], capture_output=True, check=False)
     subprocess.run(["systemctl", "restart", ENGINE], check=True)
+
+
+def guarded():
+    """A folder that was made anew since the guard began isn't the one that it guards."""
+    folders = [Path(folder) for folder in json.loads(SETTINGS.read_text())["guarded"]]
+    until = time.monotonic() + BEGINS
+    while bare := [
+        str(path) for path in folders if path.is_dir() and path.stat().st_ino not in marked()
+    ]:
+        since = shown(ACCESS, "ActiveEnterTimestampMonotonic")[0]
+        if not guards() or time.monotonic() > min(until, int(since) / 1e6 + BEGINS):
+            break
+        time.sleep(0.5)
+    if guards() and bare:
+        sys.exit(f"made anew, and not guarded: {' '.join(bare)}")
+
+
+def guards():
+    """The process that does; 0 where none is to run."""
+    return int(shown(ACCESS, "MainPID")[0])
+
+
+def marked():
+    """What the kernel says that it asks the guard about, by inode (proc_pid_fdinfo(5))."""
+    told = "".join(path.read_text() for path in Path(f"/proc/{guards()}/fdinfo").glob("*"))
+    return {
+        int(inode, 16) for inode in re.findall(r"^fanotify ino:([0-9a-f]+) ", told, re.MULTILINE)
+    }
 
 
 def begin():
@@ -151,7 +184,14 @@ def listed():
 
 def main(verb="", *words):
     os.umask(0o077)
-    plain = {"watch": watch, "ready": ready, "mend": mend, "begin": begin, "list": listed}
+    plain = {
+        "watch": watch,
+        "ready": ready,
+        "mend": mend,
+        "guarded": guarded,
+        "begin": begin,
+        "list": listed,
+    }
     if verb in plain and not words:
         plain[verb]()
     elif verb == "scan" and not words:
