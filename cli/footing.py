@@ -27,6 +27,7 @@ TOOLS = {
     "ssh-keygen": "openssh-client",
     "sysctl": "procps",
 }
+MACHINES = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils"}  # lab/vm
 ROOM = 6 << 30  # two trees, six hosts and what is installed on them
 VENV = Path(__file__).resolve().parent.parent / ".venv"
 VENV_ROOM = 1 << 30  # 300 MB in the end, and what pip has downloaded meanwhile
@@ -112,7 +113,7 @@ def wants_lab(words: list[str]) -> bool:
     """Whether this command line touches real hosts on this machine."""
     verbs = _verbs(words)
     if verbs[:1] == ["test"]:
-        return len(verbs) == 1 or bool({"lab", "disasters"} & {*verbs})
+        return len(verbs) == 1 or bool({"lab", "disasters", "kernel"} & {*verbs})
     return verbs[:1] in (["lab"], ["demo"])
 
 
@@ -144,6 +145,8 @@ def main(words: list[str]) -> int:
         if wants_lab(words):
             check_root()
             missing += missing_packages(TOOLS)
+            # Nobody else boots a kernel of its own.
+            missing += missing_packages(MACHINES) if "kernel" in _verbs(words) else []
         if raises_lab(words):
             check_room()
         check_venv()
