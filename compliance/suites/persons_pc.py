@@ -2,7 +2,7 @@
 
 A person of the first share has a password that only lives here, where the same daemon runs by the
 same settings. His PC asks for no encryption, and the daemon says how it came in; then he goes to
-shares that are not his.
+shares that are not his. In the end somebody guesses at his password.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+MOST_GUESSES = 12
+POLICIES = Path("/var/lib/samba/account_policy.tdb")
 
 
 def run(*argv: str, stdin: str = "") -> str:
@@ -53,11 +56,24 @@ def sessions(conf: str, who: str, share: str) -> dict[str, Any]:
     return dict(seen.get("sessions", {}))
 
 
+def guesses(who: str, share: str, word: str) -> dict[str, Any]:
+    """How many wrong passwords are answered as such, and what the right one opens then."""
+    os.environ["PASSWD"] = secrets.token_hex(12)
+    tries = 0
+    while tries < MOST_GUESSES and "LOCKED_OUT" not in visit(who, share):
+        tries += 1
+    os.environ["PASSWD"] = word
+    return {"answered": tries, "then": visit(who, share)[-100:]}
+
+
 def main(conf: str, shares: dict[str, list[str]]) -> None:
+    policies = POLICIES.read_bytes() if POLICIES.exists() else b""
     for at in ("/var/lib/samba", "/var/cache/samba", "/var/log/samba", "/run"):
         run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", at)
     for folder in ("/run/samba", "/var/lib/samba/private"):
         Path(folder).mkdir()
+    if policies:  # the host's own, which no settings name
+        POLICIES.write_bytes(policies)
     run("ip", "link", "set", "lo", "up")
     first = next(iter(shares))
     who, word = shares[first][0], secrets.token_hex(12)
@@ -80,6 +96,7 @@ def main(conf: str, shares: dict[str, list[str]]) -> None:
                 "listed": visit(who, first)[-100:],
                 "sealed": [one["encryption"] for one in came],
                 "others": {name: visit(who, name)[-100:] for name in others},
+                "guesses": guesses(who, first, word),
             }
             print(json.dumps(told))
         finally:

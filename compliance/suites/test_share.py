@@ -15,6 +15,7 @@ from compliance.suite import Ask, Evidence, control
 
 Public = Callable[[str], Any]
 QUIET = "-s /dev/null --option='client min protocol=CORE'"
+MOST_GUESSES, LONGEST = 5, 60  # minutes
 REHEARSAL = Path(__file__).with_name("persons_pc.py").read_text()
 
 
@@ -114,3 +115,23 @@ def test_only_declared_people_come_in(
     assert "blocks available" in rehearsal["listed"], f"nobody gets in: {rehearsal['listed']}"
     for name, said in rehearsal["others"].items():
         assert "NT_STATUS_ACCESS_DENIED" in said, f"{rehearsal['who']} gets into {name}"
+
+
+@control(
+    "share_guessing_locks",
+    sabotage="pdbedit -s /etc/tameng/file_share/smb.conf -P 'bad lockout attempt' -C 0",
+    says="wrong passwords are answered",
+)
+def test_who_guesses_is_kept_out(
+    ask: Ask, conf: str, rehearsal: dict[str, Any], evidence: Evidence
+) -> None:
+    """After some wrong passwords the right one opens nothing either, for a while; for ever would
+    be a means to keep somebody from his work."""
+    told = rehearsal["guesses"]
+    evidence.measured("guesses", told)
+    said = ask(f"pdbedit -s {shlex.quote(conf)} -P 'lockout duration'")
+    minutes = int(said.rpartition(":")[2])
+    evidence.measured("minutes", minutes)
+    assert told["answered"] <= MOST_GUESSES, f"{told['answered']} wrong passwords are answered"
+    assert "LOCKED_OUT" in told["then"], f"the right one opens after them: {told['then']}"
+    assert 0 < minutes <= LONGEST, f"it stays so for {minutes} minutes"

@@ -59,3 +59,12 @@ def test_a_short_password_is_refused(pc: None) -> None:
     assert "at least" in on(SERVER, f"echo pendek | {program} password {PERSON} 2>&1 || true")
     said = on(SERVER, f"echo {TYPED} | {program} password tamu 2>&1 || true")
     assert "the inventory says who" in said
+
+
+def test_who_guesses_locks_the_account_for_a_while(pc: None) -> None:
+    """From a PC, until somebody unlocks it by the README's words."""
+    for _ in range(5):
+        from_pc(SHARE, "ls", "wrong-password")
+    assert "LOCKED_OUT" in from_pc(SHARE, "ls")
+    assert "unlocked" in on(SERVER, f"/usr/local/lib/tameng/file_share unlock {PERSON}")
+    assert "blocks available" in from_pc(SHARE, "ls")
