@@ -116,17 +116,20 @@ def held(client: Any) -> Path:
     return lock
 
 
-def test_a_lock_goes_when_nobody_is_at_work(
+def test_a_lock_goes_when_its_holder_is_not_at_work(
     program: Any, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is taken from nobody who is, whatever its name says."""
-    lock = held(client)
-    monkeypatch.setattr(program, "run", lambda *_, **__: "4711\n")
+    """It is taken from nobody who is; who only waits for it holds none, nor does he keep it."""
+    lock, roster = held(client), client.repository / "lock.roster"
+    roster.write_text('{"shared": [["elsewhere@1", 7, 0], ["elsewhere@1", 9, 0]]}')
+    monkeypatch.setattr(program, "run", lambda *_, **__: "7\n4711\n")
     client.unlock()
     assert lock.exists()
-    monkeypatch.setattr(program, "run", lambda *_, **__: "")
+    assert roster.exists()
+    monkeypatch.setattr(program, "run", lambda *_, **__: "4711\n")
     client.unlock()
     assert not lock.parent.exists()
+    assert not roster.exists()
 
 
 def test_a_lock_that_came_meanwhile_stays(
@@ -135,7 +138,7 @@ def test_a_lock_that_came_meanwhile_stays(
     """Somebody came between the look at the locks and the look at the processes."""
     lock = held(client)
     newer = lock.with_name("elsewhere@1.8-0")
-    monkeypatch.setattr(program, "run", lambda *_, **__: newer.write_text("") and "")
+    monkeypatch.setattr(program, "run", lambda *_, **__: newer.write_text("") * "")
     client.unlock()
     assert newer.exists()
     assert not lock.exists()
