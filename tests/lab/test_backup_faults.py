@@ -80,12 +80,14 @@ def quicken() -> None:
 
 
 def borg(*words: str) -> str:
-    """As the server reads it, whatever the client may."""
+    """As the server reads it, whatever the client may; again where that is just being written."""
     sealed = f"age -d -i /etc/ssh/ssh_host_ed25519_key /var/lib/tameng/backup/{VICTIM}.age"
     return on(
         SERVER,
         f"export BORG_PASSPHRASE=$({sealed}) BORG_BASE_DIR=/run/look BORG_REPO={REPOSITORY}"
-        f" BORG_RELOCATED_REPO_ACCESS_IS_OK=yes; borg {' '.join(words)}",
+        f" BORG_RELOCATED_REPO_ACCESS_IS_OK=yes; install -d -o backup-{VICTIM} /run/look;"
+        f" for _ in 1 2 3; do runuser -u backup-{VICTIM} -- borg {' '.join(words)} && exit;"
+        " sleep 1; done; exit 2",
     )
 
 
@@ -221,7 +223,7 @@ def test_a_full_disk_loses_nothing(before: set[str]) -> None:
             umount /mnt/full /mnt/state
             systemctl start tameng-backup-watch.timer""",
         )
-        on(VICTIM, f"rm -f /srv/besar; {AGAIN}")
+        on(VICTIM, f"rm -r /srv/besar; {AGAIN}")
     green("backup_quota", SERVER)
     green("backup_complete", VICTIM)
     whole(before)
@@ -384,16 +386,17 @@ def test_a_dump_that_fails_fails_aloud(before: set[str]) -> None:
 
 @pytest.fixture
 def slow(before: set[str]) -> Iterator[None]:
-    """A file that takes half a minute over the line, and a checkpoint each second."""
+    """Files that take half a minute over the line, and a checkpoint each second."""
     del before
     on(
         VICTIM,
-        f"cp {SETTINGS} /var/tmp/settings; head -c 12M /dev/urandom >/srv/besar;"
+        f"cp {SETTINGS} /var/tmp/settings; mkdir /srv/besar; cd /srv/besar;"
+        " head -c 12M /dev/urandom | split -b 300K -;"
         " sed -i 's/upload_rate_limit: .*/upload_rate_limit: 400\\n    checkpoint_interval: 1/'"
         f" {SETTINGS}",
     )
     yield
-    on(VICTIM, f"cp /var/tmp/settings {SETTINGS}; rm -f /srv/besar")
+    on(VICTIM, f"cp /var/tmp/settings {SETTINGS}; rm -r /srv/besar")
 
 
 def sending() -> None:
