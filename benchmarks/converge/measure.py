@@ -34,7 +34,7 @@ PROGRAM = str(Path(sys.executable).with_name("ansible-playbook"))
 def roles() -> list[str]:
     """In the order of the story."""
     plays = yaml.safe_load(SITE.read_text())
-    return list(dict.fromkeys(role["role"] for play in plays for role in play["roles"]))
+    return list(dict.fromkeys(role["role"] for play in plays for role in play.get("roles", [])))
 
 
 def seconds(playbook: Path, words: list[str], extra: dict[str, str]) -> tuple[float, int]:

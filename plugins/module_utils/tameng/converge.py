@@ -80,7 +80,8 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
     if result["changed"] and not asked["check"]:
         syslog.openlog("tameng")
         syslog.syslog(f"{asked['name']}: {'; '.join(result['changes'])}")
-    brought = [] if asked["check"] else map(Path, asked["bring"])
+    # In check mode what a role would make isn't there yet.
+    brought = [path for path in map(Path, asked["bring"]) if path.exists() or not asked["check"]]
     return result | {"brought": {str(path): path.read_text() for path in brought}}
 
 
