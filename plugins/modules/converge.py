@@ -82,7 +82,8 @@ options:
         default: []
       by: {choices: [restart, reload], default: restart, type: str, description: How it is told.}
   bring:
-    description: Files whose text the result has in C(brought), by path; in check mode of those that are there.
+    description: >-
+      Files whose text the result has in C(brought), by path; in check mode of those that are there.
     type: list
     elements: str
     default: []
