@@ -375,7 +375,7 @@ set_share() {
 
 # add_share_person NAME: somebody whom nobody declared has a password for the shares.
 add_share_person() {
-    useradd --system --no-create-home --shell /usr/sbin/nologin "$1" &&
+    { id "$1" || useradd --system --no-create-home --shell /usr/sbin/nologin "$1"; } >/dev/null 2>&1 &&
         printf 'rahasia-sekali\nrahasia-sekali\n' |
         smbpasswd -c /etc/tameng/file_share/smb.conf -s -a "$1"
 }
