@@ -223,7 +223,7 @@ def test_a_full_disk_loses_nothing(before: set[str]) -> None:
             umount /mnt/full /mnt/state
             systemctl start tameng-backup-watch.timer""",
         )
-        on(VICTIM, f"rm -r /srv/besar; {AGAIN}")
+        on(VICTIM, f"rm -f /srv/besar; {AGAIN}")
     green("backup_quota", SERVER)
     green("backup_complete", VICTIM)
     whole(before)

@@ -126,7 +126,12 @@ def test_a_lock_goes_when_its_holder_is_not_at_work(
     client.unlock()
     assert lock.exists()
     assert roster.exists()
+    whole = roster.read_text()
     monkeypatch.setattr(program, "run", lambda *_, **__: "4711\n")
+    roster.write_text(whole[:20])
+    client.unlock()
+    assert roster.exists(), "half written: it may be of who is at work"
+    roster.write_text(whole)
     client.unlock()
     assert not lock.parent.exists()
     assert not roster.exists()

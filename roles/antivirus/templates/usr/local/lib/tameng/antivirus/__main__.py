@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import engine
@@ -138,12 +139,23 @@ def guards():
     return int(shown(ACCESS, "MainPID")[0])
 
 
+def place(path):
+    """File system and inode, as the kernel counts them: the root of a disk has the same number on each."""
+    argv = ["findmnt", "-no", "MAJ:MIN", "-T", str(path)]
+    major, minor = (
+        subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip().split(":")
+    )
+    return int(major) << 20 | int(minor), path.stat().st_ino
+
+
 def marked():
-    """What the kernel says that it asks the guard about, by inode (proc_pid_fdinfo(5))."""
-    told = "".join(path.read_text() for path in Path(f"/proc/{guards()}/fdinfo").glob("*"))
-    return {
-        int(inode, 16) for inode in re.findall(r"^fanotify ino:([0-9a-f]+) ", told, re.MULTILINE)
-    }
+    """What the kernel says that it asks the guard about (proc_pid_fdinfo(5))."""
+    told = ""
+    for file in Path(f"/proc/{guards()}/fdinfo").glob("*"):
+        with suppress(FileNotFoundError):  # of a file that it had just looked at
+            told += file.read_text()
+    found = re.findall(r"^fanotify ino:([0-9a-f]+) sdev:([0-9a-f]+) ", told, re.MULTILINE)
+    return {(int(device, 16), int(inode, 16)) for inode, device in found}
 
 
 def begin():
