@@ -140,11 +140,10 @@ def guards():
 
 
 def place(path):
-    """File system and inode, as the kernel counts them: the root of a disk has the same number on each."""
+    """File system and inode, as the kernel counts them: every disk's root has the same inode."""
     argv = ["findmnt", "-no", "MAJ:MIN", "-T", str(path)]
-    major, minor = (
-        subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip().split(":")
-    )
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    major, minor = done.stdout.strip().split(":")
     return int(major) << 20 | int(minor), path.stat().st_ino
 
 
