@@ -143,7 +143,8 @@ def place(path):
     """File system and inode, as the kernel counts them: every disk's root has the same inode."""
     argv = ["findmnt", "-no", "MAJ:MIN", "-T", str(path)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    major, minor = done.stdout.strip().split(":")
+    # Of disks that are mounted over each other the last one is seen.
+    major, minor = done.stdout.split()[-1].split(":")
     return int(major) << 20 | int(minor), path.stat().st_ino
 
 
