@@ -22,7 +22,6 @@ import json
 import os
 import time
 import zipfile
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -250,20 +249,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible ships no types
 
 def _valid(args: dict[str, Any]) -> dict[str, Any]:
     """With the defaults of what isn't given."""
-    checked = ArgumentSpecValidator(SPEC).validate(_plain(args))
+    checked = ArgumentSpecValidator(SPEC).validate(args)
     if checked.error_messages:
         raise AnsibleActionFail("; ".join(checked.error_messages))
     valid: dict[str, Any] = checked.validated_parameters
     return valid
-
-
-def _plain(value: Any) -> Any:
-    """What Ansible would template only when it is looked at, looked at."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
 
 
 def _file(path: str, content: str | None, mode: str, given: dict[str, str]) -> dict[str, Any]:

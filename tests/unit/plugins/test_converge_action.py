@@ -12,11 +12,13 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
 from plugins.action import converge as action
+from plugins.modules import converge as module
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 GONE = AnsibleConnectionFailure("no route")
@@ -104,6 +106,17 @@ def test_what_is_asked_is_checked_before_the_host_is() -> None:
         action._valid({"name": "change", "packges": []})
     with pytest.raises(AnsibleActionFail, match="restart, reload"):
         action._valid({"name": "change", "units": [{"name": "a.service", "by": "stop"}]})
+
+
+def test_the_documentation_has_every_parameter() -> None:
+    """The page that `ansible-doc` prints has no code of its own to keep it true."""
+    told = yaml.safe_load(module.DOCUMENTATION)["options"]
+    assert told.keys() - {"templates", "attributes"} == action.SPEC.keys()
+    for name, spec in action.SPEC.items():
+        same = {key: told[name].get(key) for key in ("type", "elements")}
+        assert same == {key: spec.get(key) for key in ("type", "elements")}, name
+        inner = spec.get("options", {})
+        assert told[name].get("suboptions", {}).keys() == dict(inner).keys(), name  # type: ignore[call-overload]
 
 
 def test_the_host_s_half_travels_whole(plugin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
