@@ -6,6 +6,7 @@ import hashlib
 import importlib.machinery
 import importlib.util
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 PROGRAM = (
     Path(__file__).parents[3] / "roles/backup_server/templates/usr/local/lib/tameng/backup_server"
 )
+CLIENT = PROGRAM.parents[6] / "backup/templates/usr/local/lib/tameng/backup"
 NOW = 1_795_000_000.0
 # By `age -a -R`, for two SSH keys.
 SEALED = "\n".join(
@@ -28,26 +30,56 @@ SEALED = "\n".join(
 )
 
 
-@pytest.fixture(scope="module")
-def program() -> Any:
-    """It, with no clients of its own."""
+def loaded(path: Path, wanted: dict[str, Any]) -> Any:
+    """A program of a role, on a machine that is told this."""
     read = Path.read_text
     with pytest.MonkeyPatch.context() as patch:
-        wanted = {"keep": {"daily": 7}, "oldest_hours": 80, "clients": {"app": {"quota": "1G"}}}
         patch.setattr(
             Path,
             "read_text",
             lambda self, *a, **k: (
-                json.dumps(wanted) if self.name == "server.json" else read(self, *a, **k)
+                json.dumps(wanted) if self.suffix == ".json" else read(self, *a, **k)
             ),
         )
         patch.setattr(sys, "dont_write_bytecode", True)
-        loader = importlib.machinery.SourceFileLoader("backup_server", str(PROGRAM))
-        spec = importlib.util.spec_from_loader("backup_server", loader)
+        loader = importlib.machinery.SourceFileLoader(path.name, str(path))
+        spec = importlib.util.spec_from_loader(path.name, loader)
         assert spec
         module = importlib.util.module_from_spec(spec)
         loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def program() -> Any:
+    """The server's, with no clients of its own."""
+    wanted = {"keep": {"daily": 7}, "oldest_hours": 80, "clients": {"app": {"quota": "1G"}}}
+    return loaded(PROGRAM, wanted)
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("Traceback (most recent call last):\nFileNotFoundError: index.46", 3),
+        ("Connection closed by remote host", 1),
+    ],
+)
+def test_what_is_just_being_written_is_read_again(
+    monkeypatch: pytest.MonkeyPatch, said: str, asked: int
+) -> None:
+    """borg falls over an index that a run has just replaced; a server that is away stays away."""
+    client = loaded(CLIENT, {"repository": "ssh://tameng-backup/repository", "name": "app"})
+    tries: list[tuple[str, ...]] = []
+
+    def borg(*argv: str, **_: Any) -> str:
+        tries.append(argv)
+        raise subprocess.CalledProcessError(2, "borg", stderr=said)
+
+    monkeypatch.setattr(client, "run", borg)
+    monkeypatch.setattr(client.time, "sleep", lambda _: None)
+    with pytest.raises(subprocess.CalledProcessError):
+        client.look("--json")
+    assert len(tries) == asked
 
 
 @pytest.fixture
