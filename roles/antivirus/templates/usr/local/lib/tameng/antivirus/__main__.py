@@ -123,9 +123,7 @@ def guarded():
     """A folder that was made anew since the guard began isn't the one that it guards."""
     folders = [Path(folder) for folder in json.loads(SETTINGS.read_text())["guarded"]]
     until = time.monotonic() + BEGINS
-    while bare := [
-        str(path) for path in folders if path.is_dir() and path.stat().st_ino not in marked()
-    ]:
+    while bare := [str(path) for path in folders if path.is_dir() and place(path) not in marked()]:
         since = shown(ACCESS, "ActiveEnterTimestampMonotonic")[0]
         if not guards() or time.monotonic() > min(until, int(since) / 1e6 + BEGINS):
             break
