@@ -135,6 +135,9 @@ def secret_of(user: str) -> list[str]:
 
 def shells() -> dict[str, list[str]]:
     """Umask, time-out, whether that can be changed, and folder for temporary files of each."""
+    # pam_tmpdir makes it at somebody's first log-in; of two at once one may be left without.
+    for user in (PERSON, "root"):
+        subprocess.run(["su", "-c", ":", user], stdin=NOBODY, capture_output=True, check=False)
     begun = {
         name: subprocess.Popen(argv, stdin=NOBODY, stdout=subprocess.PIPE, stderr=NOBODY)
         for name, argv in SHELLS.items()
