@@ -8,6 +8,7 @@ they are told they may (the first argument, {who, as, command}), and what they m
 from __future__ import annotations
 
 import ctypes
+import grp
 import json
 import os
 import pathlib
@@ -60,6 +61,12 @@ while read -r key real rest; do
     [ "$key" != Uid: ] || echo "as $real with $*"
 done </proc/self/status
 """
+# How sudo's parser tells of an account and of a group; and where rules of other files come from.
+NAMED = {"username", "usergroup"}
+MORE_RULES = {
+    "/etc/nsswitch.conf": r"^\s*sudoers:(?!\s*files\s*$)",
+    "/etc/sudo.conf": r"^\s*Plugin\s",
+}
 PROMPT, SECONDS = "a password, please", 10
 
 
@@ -290,11 +297,43 @@ def delegations(given: list[dict[str, str]]) -> list[dict[str, Any]]:
 def may_use_sudo() -> list[str]:
     """Everybody for whom sudo itself finds a rule."""
     found = []
-    for one in pwd.getpwall():
-        done = subprocess.run(["sudo", "-l", "-U", one.pw_name], capture_output=True, check=False)
+    for name in meant():
+        done = subprocess.run(["sudo", "-l", "-U", name], capture_output=True, check=False)
         if b"is not allowed to run sudo" not in done.stdout + done.stderr:
-            found.append(one.pw_name)
+            found.append(name)
     return found
+
+
+def meant() -> list[str]:
+    """Whom a rule could be for: who is named by himself or by a group, as sudo's own parser has its
+    files; everybody, where there is more to it (ALL, an exception, an alias, other sources)."""
+    everybody = pwd.getpwall()
+    reader = ["cvtsudoers", "-f", "json", "/etc/sudoers"]
+    done = subprocess.run(reader, capture_output=True, check=False)
+    if done.returncode or any(map(told_more, MORE_RULES)):
+        return [one.pw_name for one in everybody]
+    specs = json.loads(done.stdout).get("User_Specs", [])
+    who = [tuple(one.items()) for spec in specs for one in spec["User_List"]]
+    if any(len(one) > 1 or one[0][0] not in NAMED or one[0][1] == "ALL" for one in who):
+        return [one.pw_name for one in everybody]
+    # Capitals make no difference to sudo.
+    named = {(kind, name.casefold()) for ((kind, name),) in who}
+    names = {group.gr_gid: group.gr_name.casefold() for group in grp.getgrall()}
+    return [
+        one.pw_name
+        for one in everybody
+        if ("username", one.pw_name.casefold()) in named
+        or any(
+            ("usergroup", names.get(number)) in named
+            for number in os.getgrouplist(one.pw_name, one.pw_gid)
+        )
+    ]
+
+
+def told_more(path: str) -> bool:
+    """Whether this file has sudo ask somebody else, or read other files."""
+    text = pathlib.Path(path).read_text() if pathlib.Path(path).exists() else ""
+    return bool(re.search(MORE_RULES[path], text, re.MULTILINE))
 
 
 def main() -> None:

@@ -40,10 +40,11 @@ def rehearse(key: str) -> dict[str, Any]:
     option = re.match(r'(?:[^" ]*,)?command="((?:[^"\\]|\\.)*)"', key)
     if not option:
         return {"name": "", "command": ""}
-    folder = Path(option[1].split()[-1])
+    command = option[1].replace('\\"', '"')  # sshd knows no other escape
+    folder = Path(command.split()[-1])
 
     def order(asked: str, stdin: str = "") -> str:
-        argv = ("runuser", "-u", ACCOUNT, "--", "sh", "-c", option[1])
+        argv = ("runuser", "-u", ACCOUNT, "--", "sh", "-c", command)
         return run(*argv, stdin=stdin, asked=asked).strip()
 
     run("mount", "-t", "tmpfs", "-o", "mode=700", "tmpfs", str(folder))
@@ -57,7 +58,7 @@ def rehearse(key: str) -> dict[str, Any]:
     options, _, _ = key.replace(option[0], "").partition(" ssh-")
     return {
         "name": folder.name,
-        "command": option[1],
+        "command": command,
         "restricted": "restrict" in options.split(","),
         "said": said,
         "listed": listed,

@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,6 @@ os.environ |= {
     "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
     "BORG_SELFTEST": "disabled",
     "LC_ALL": "C.UTF-8",
-    "SSH_ORIGINAL_COMMAND": "borg serve",
 }
 archiver = importlib.import_module("borg.archiver")
 DOOR = "/etc/tameng/backup/sshd_config"
@@ -89,16 +89,21 @@ def rehearse(name: str, keys: list[str]) -> list[dict[str, Any]]:
             found.append({"command": "", "restricted": False})
             continue
         forced = HOME / f"{name}.{number}"
-        forced.write_text(f"#!/bin/sh\nexec runuser -u backup-{name} -- sh -c '{option[1]}'\n")
+        command = option[1].replace('\\"', '"')  # sshd knows no other escape
+        forced.write_text(
+            f"#!/bin/sh\nexec runuser -u backup-{name} -- sh -c {shlex.quote(command)}\n"
+        )
         forced.chmod(0o755)
         os.environ |= {"BORG_RSH": str(forced), "BORG_BASE_DIR": f"{HOME}/base-{name}"}
+        # What is asked for in place of borg shows in what borg then says of its server.
+        os.environ["SSH_ORIGINAL_COMMAND"] = "echo at$((20+3))"
+        foreign = borg("list", f"ssh://x{HOME}/{STRANGER}/repository")
+        os.environ["SSH_ORIGINAL_COMMAND"] = "borg serve"
         told = {
-            "command": option[1],
+            "command": command,
             "restricted": "restrict" in key.split(" ssh-")[0].replace(option[0], "").split(","),
-            "said": run(str(forced), env=os.environ | {"SSH_ORIGINAL_COMMAND": "echo at$((20+3))"})[
-                :200
-            ],
-            "foreign": borg("list", f"ssh://x{HOME}/{STRANGER}/repository")[-400:],
+            "ran": "at23" in foreign,
+            "foreign": foreign[-400:],
             "destroy": borg("delete", f"ssh://x{HOME}/{name}/repository")[:4000],
             "left": (HOME / name / "repository/config").exists(),
         }

@@ -810,7 +810,7 @@ def test_nobody_else_becomes_root(
     evidence: Evidence,
 ) -> None:
     """Who is no administrator has no rule but the inventory's, and none leads to root, nor to who
-    has root within reach. Sudo itself was asked for every account."""
+    has root within reach. Sudo itself was asked for everybody whom a rule could be for."""
     declared = {(one["who"], one["as"], one["command"]) for one in delegated}
     helpers = {name for who, _, _ in declared for name in meant_by(as_named(who), listed)}
     evidence.measured("rules", [rule.said for rule in others_rules])
