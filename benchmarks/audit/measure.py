@@ -10,6 +10,8 @@ medians:
   tameng    the suite through compliance/transport.py, all hosts side by side, logging in included
   floor     each host's questions, each once, as one script in one shell on the host itself, all
             hosts side by side
+  alone     the slowest host by our transport, when hosts are asked one after the other: what an
+            estate takes whose machines have processors of their own (the lab's share two)
 The first table is of the whole estate, the second of one host of it (whose part of the time it is
 by ssh://). The third does the same with 220 small questions to it, where the transport is all
 that there is. What can't pass here by nature, so that the inventory waives it, is asked by none.
@@ -217,6 +219,7 @@ def main() -> None:
         found = {}
         slow = one_after_another(every, known, ids)
         found[everywhere], asked[everywhere] = suite_ways(every, slow, known, ids)
+        found[everywhere]["alone"] = max(suite((host,), known, ids)[0] for host in every)
         found[here], asked[here] = suite_ways(one, slow, known, ids)
         found[least], asked[least] = small_ways(one[0]), ""
         for title, times in found.items():
