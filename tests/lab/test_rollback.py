@@ -39,6 +39,7 @@ HOSTS = {
     "antivirus_mirrors": ["monitor"],
     "websites": ["app"],
     "gateways": ["gateway"],
+    "drills": ["monitor"],  # where others' archives are tried, with what they hold
 }
 ROLES = {
     role["role"]: sorted({host for group in groups for host in HOSTS[group]})
