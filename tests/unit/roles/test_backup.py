@@ -82,6 +82,35 @@ def test_what_is_just_being_written_is_read_again(
     assert len(tries) == asked
 
 
+def test_what_an_archive_lacks_is_asked_once_for_each(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another archive is another question, and so are other wishes; a full disk is no answer."""
+    wanted = {"sources": [], "expected": ["/etc/hosts"], "proofs": []}
+    wanted |= {"mariadb": [], "postgresql": [], "sqlite": []}
+    client = loaded(CLIENT, wanted | {"repository": "ssh://tameng-backup/repository"})
+    asked: list[str] = []
+
+    def borg(*argv: str) -> str:
+        asked.append(argv[-1])
+        return "etc/hosts\n"
+
+    monkeypatch.setattr(client, "look", borg)
+    monkeypatch.setattr(client, "KNOWN", tmp_path / "newest.json")
+    one, other = {"id": "1", "name": "app-1"}, {"id": "2", "name": "app-1"}
+    lacking = [f"/{str(client.PROOF)[1:]}"]
+    assert client.lacks(one) == client.lacks(one) == lacking
+    assert client.lacks(other) == lacking
+    assert len(asked) == 2
+    monkeypatch.setattr(client, "WANTED", wanted | {"expected": ["/a", "/etc/hosts"]})
+    assert client.lacks(other) == ["/a", *lacking]
+    (tmp_path / "newest.json").write_text('{"id"')
+    assert client.lacks(other) == ["/a", *lacking]
+    monkeypatch.setattr(client, "KNOWN", tmp_path / "nowhere/newest.json")
+    assert client.lacks(other) == ["/a", *lacking]
+    assert len(asked) == 5
+
+
 @pytest.fixture
 def client(program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """One whose two archives the server has seen an hour ago."""
