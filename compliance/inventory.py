@@ -119,9 +119,9 @@ def of(folder: Path, manager: InventoryManager, variables: VariableManager) -> I
     def matrix() -> network.Matrix:
         read = reader(str(found[0].name))
         zones, flows = read("network_zones") or {}, read("network_flows") or []
-        return network.Matrix.of(
-            zones, flows, groups, lambda name: reader(name)("network_addresses") or []
-        )
+        # Each flow asks for those of all its hosts, and each answer is a template.
+        addresses = functools.cache(lambda name: reader(name)("network_addresses") or [])
+        return network.Matrix.of(zones, flows, groups, addresses)
 
     if (folder / network.FILE).exists():
         names = {*groups, *groups["all"]}

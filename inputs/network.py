@@ -168,6 +168,8 @@ class Matrix:
     def crossings(self) -> list[dict[str, Any]]:
         """What passes the gateway, a row for each flow and pair of zones; no ``sources`` or
         ``destinations`` means all of that zone."""
+        names = {name for flow in self.flows for name in (*flow.sources, *flow.targets)}
+        ends = {name: self._ends(name) for name in names}
         return [
             {
                 "id": flow.id,
@@ -179,8 +181,8 @@ class Matrix:
                 "services": flow.services,
             }
             for flow in self.flows
-            for source in (end for name in flow.sources for end in self._ends(name))
-            for target in (end for name in flow.targets for end in self._ends(name))
+            for source in (end for name in flow.sources for end in ends[name])
+            for target in (end for name in flow.targets for end in ends[name])
             if source.zone != target.zone
         ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from inputs.network import Matrix
 def matrix(
     flows: list[Any], zones: dict[str, Any], groups: Any, hostvars: Mapping[str, Any]
 ) -> Matrix:
+    @functools.cache  # each flow asks for those of all its hosts
     def addresses(host: str) -> list[str]:
         return list(plain(hostvars[host].get("network_addresses", [])))
 
