@@ -304,6 +304,7 @@ def test_the_engine_has_no_rights(ask: Ask, evidence: Evidence) -> None:
     "antivirus_mirror_serves",
     sabotage="systemctl disable -q --now tameng-antivirus-mirror.service",
     says="the mirror doesn't answer",
+    elsewhere=("antivirus_updates",),  # of whoever fetches meanwhile
 )
 def test_the_mirror_serves_its_signatures(ask: Ask, public: Public, evidence: Evidence) -> None:
     """It proves itself as the others see it, gives them each file of signatures that it has, and
