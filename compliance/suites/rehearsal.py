@@ -310,13 +310,10 @@ def meant() -> list[str]:
     everybody = pwd.getpwall()
     reader = ["cvtsudoers", "-f", "json", "/etc/sudoers"]
     done = subprocess.run(reader, capture_output=True, check=False)
-    try:
-        specs = json.loads(done.stdout).get("User_Specs", [])
-        who = [tuple(one.items()) for spec in specs for one in spec["User_List"]]
-    except (ValueError, KeyError):  # sudo 1.9.13 prints no JSON of some files
-        return [one.pw_name for one in everybody]
     if done.returncode or any(map(told_more, MORE_RULES)):
         return [one.pw_name for one in everybody]
+    specs = json.loads(done.stdout).get("User_Specs", [])
+    who = [tuple(one.items()) for spec in specs for one in spec["User_List"]]
     if any(len(one) > 1 or one[0][0] not in NAMED or one[0][1] == "ALL" for one in who):
         return [one.pw_name for one in everybody]
     # Capitals make no difference to sudo.

@@ -393,7 +393,7 @@ def test_no_password_is_of_the_future(listed: Rows, evidence: Evidence) -> None:
 
 
 @control(
-    "accounts_leavers_closed", sabotage="useradd -M -s /bin/bash mantan", says="mantan is open"
+    "accounts_leavers_closed", sabotage="add_account -M -s /bin/bash mantan", says="mantan is open"
 )
 def test_who_has_left_can_not_come_in(
     listed: Rows, public: Callable[[str], Any], evidence: Evidence
@@ -412,7 +412,7 @@ def test_who_has_left_can_not_come_in(
 
 @control(
     "accounts_only_root_is_root",
-    sabotage="id -u toor 2>/dev/null || useradd -o -u 0 -M -N -s /usr/sbin/nologin toor",
+    sabotage="add_account -o -u 0 -M -N -s /usr/sbin/nologin toor",
     says="toor",
     also=("accounts_ids_unique",),
 )
@@ -425,7 +425,7 @@ def test_root_is_the_only_root(listed: Rows, evidence: Evidence) -> None:
 
 @control(
     "accounts_root_group_only_root",
-    sabotage="useradd -r -g 0 -M -s /usr/sbin/nologin abdi",
+    sabotage="add_account -r -g 0 -M -s /usr/sbin/nologin abdi",
     says="abdi",
 )
 def test_root_s_group_is_root_s(listed: Rows, evidence: Evidence) -> None:
@@ -507,7 +507,7 @@ def test_nobody_reads_hashes(listed: Rows, evidence: Evidence) -> None:
 
 @control(
     "accounts_ids_unique",
-    sabotage="useradd -o -u 5 -M -N -s /usr/sbin/nologin bayangan",
+    sabotage="add_account -o -u 5 -M -N -s /usr/sbin/nologin bayangan",
     says="5: games, bayangan",
 )
 def test_numbers_are_unique(listed: Rows, evidence: Evidence) -> None:

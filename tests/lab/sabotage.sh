@@ -373,6 +373,14 @@ set_share() {
     sed -i "$1" /etc/tameng/file_share/smb.conf && systemctl restart tameng-file-share.service
 }
 
+# add_account OPTION ... NAME: an account as nobody declared it. Healed, one of an earlier round may still stand there
+# with another number or shell; one that is as bad as it was then can't be taken away, and this fails.
+add_account() {
+    for name; do :; done
+    ! getent passwd "$name" >/dev/null || userdel "$name" || return
+    useradd "$@"
+}
+
 # add_share_person NAME: somebody whom nobody declared has a password for the shares.
 add_share_person() {
     { id "$1" || useradd --system --no-create-home --shell /usr/sbin/nologin "$1"; } >/dev/null 2>&1 &&
